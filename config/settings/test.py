@@ -1,0 +1,12 @@
+"""Tests: real database, real sandbox, real broker where a test needs one; only hashing is cheap."""
+
+from config.settings.base import *  # noqa: F403
+from config.settings.base import BASE_DIR, env
+
+SECRET_KEY = "tests-only-secret-key-that-is-long-enough-for-signing"
+ALLOWED_HOSTS = ["*"]
+MIGRATION_MODULES = {"djstripe": None}
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+STRIPE_TEST_CLOCKS = True
+CLOCK_FILE = env("CLOCK_FILE", default=str(BASE_DIR / "var" / "test-clock"))
