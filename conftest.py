@@ -1,0 +1,104 @@
+"""Fixtures for every app: the Stripe sandbox as a real process, a clock to turn, a real browser."""
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.demo.browser import FLAGS, find_chromium
+from config.demo.stripe_sandbox import PULL_URL, SandboxAccount, start_sandbox
+
+
+@pytest.fixture(scope="session")
+def sandbox_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a sandbox in memory, one process for this test worker."""
+    log = tmp_path_factory.mktemp("sandbox") / "sandbox.log"
+    process, url = start_sandbox(port=0, database=":memory:", log=log)
+    yield url
+    process.stop()
+
+
+@pytest.fixture
+def stripe_account(sandbox_url: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> SandboxAccount:
+    """A Stripe account of this test alone, which the settings point at; its webhooks are pulled."""
+    account = SandboxAccount.open(sandbox_url, webhook_url=PULL_URL)
+    point_settings_at(account, settings, monkeypatch)
+    return account
+
+
+def point_settings_at(account: SandboxAccount, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the product and dj-stripe's mirror call this sandbox account."""
+    settings.STRIPE_API_BASE = settings.STRIPE_API_HOST = account.url
+    settings.STRIPE_JS_URL = f"{account.url}/v3/"
+    settings.STRIPE_SECRET_KEY = settings.STRIPE_TEST_SECRET_KEY = account.secret_key
+    settings.STRIPE_PUBLISHABLE_KEY = settings.STRIPE_TEST_PUBLIC_KEY = account.publishable_key
+    settings.STRIPE_WEBHOOK_SECRET = account.webhook_secret
+    monkeypatch.setattr("stripe.api_base", account.url)
+    monkeypatch.setattr("stripe.api_key", account.secret_key)
+
+
+class TurnedClock:
+    """The product's clock, turned through its file as the demo turns it (content: offset in seconds)."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def now(self) -> datetime:
+        """What the product believes it is."""
+        from accounts import clock
+
+        return clock.now()
+
+    def turn_to(self, moment: datetime) -> None:
+        """From here on the product's time runs on from `moment`."""
+        self._write((moment - datetime.now(UTC)).total_seconds())
+
+    def forward(self, **span: float) -> None:
+        """Add a timedelta's arguments: `clock.forward(days=3, seconds=1)`."""
+        self._write((self.now() - datetime.now(UTC) + timedelta(**span)).total_seconds())
+
+    def reset(self) -> None:
+        self.file.unlink(missing_ok=True)
+
+    def _write(self, seconds: float) -> None:
+        # Written aside and moved, so that a worker never reads half a number.
+        aside = self.file.with_suffix(".new")
+        aside.write_text(f"{seconds:.6f}")
+        aside.replace(self.file)
+
+
+@pytest.fixture
+def clock(settings: Any, tmp_path: Path) -> Iterator[TurnedClock]:
+    """The product's clock for this test alone; it runs right again afterwards."""
+    turned = TurnedClock(tmp_path / "clock")
+    settings.CLOCK_FILE = str(turned.file)
+    yield turned
+    turned.reset()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A real Chromium; without one the test is skipped and the run's summary says how to get it."""
+    chromium = find_chromium()
+    if chromium is None:
+        pytest.skip("no Chromium: install chromium, or set CHROMIUM to its path")
+    from playwright.sync_api import sync_playwright
+
+    # Playwright runs an event loop in this thread; the tests themselves are synchronous.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    with sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    """A page in a browser context of its own (no cookies of another test)."""
+    context = browser.new_context(locale="en-GB", timezone_id="Europe/Madrid")
+    context.set_default_timeout(15_000)
+    yield context.new_page()
+    context.close()
