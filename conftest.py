@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +41,7 @@ def point_settings_at(account: SandboxAccount, settings: Any, monkeypatch: pytes
 
 
 class TurnedClock:
-    """The product's clock, turned through its file as the demo turns it (content: offset in seconds)."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
+    """The product's clock, turned as the demo turns it."""
 
     def now(self) -> datetime:
         """What the product believes it is."""
@@ -54,29 +51,21 @@ class TurnedClock:
 
     def turn_to(self, moment: datetime) -> None:
         """From here on the product's time runs on from `moment`."""
-        self._write((moment - datetime.now(UTC)).total_seconds())
+        from accounts import clock
+
+        clock.turn_to(moment)
 
     def forward(self, **span: float) -> None:
         """Add a timedelta's arguments: `clock.forward(days=3, seconds=1)`."""
-        self._write((self.now() - datetime.now(UTC) + timedelta(**span)).total_seconds())
-
-    def reset(self) -> None:
-        self.file.unlink(missing_ok=True)
-
-    def _write(self, seconds: float) -> None:
-        # Written aside and moved, so that a worker never reads half a number.
-        aside = self.file.with_suffix(".new")
-        aside.write_text(f"{seconds:.6f}")
-        aside.replace(self.file)
+        self.turn_to(self.now() + timedelta(**span))
 
 
 @pytest.fixture
-def clock(settings: Any, tmp_path: Path) -> Iterator[TurnedClock]:
+def clock(settings: Any, tmp_path: Path) -> TurnedClock:
     """The product's clock for this test alone; it runs right again afterwards."""
-    turned = TurnedClock(tmp_path / "clock")
-    settings.CLOCK_FILE = str(turned.file)
-    yield turned
-    turned.reset()
+    # A file of its own, so that no other test, worker or demo turns with it; it goes with the test.
+    settings.CLOCK_FILE = str(tmp_path / "clock")
+    return TurnedClock()
 
 
 @pytest.fixture(scope="session")

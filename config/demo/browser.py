@@ -25,7 +25,7 @@ def find_chromium() -> str | None:
         if path and Path(path).exists():
             return path
     cache = Path(os.environ.get("PLAYWRIGHT_BROWSERS_PATH", Path.home() / ".cache" / "ms-playwright"))
-    own = sorted(cache.glob("chromium*/chrome-*/chrome")) + sorted(
-        cache.glob("chromium*/chrome-*/headless_shell")
-    )
+    own = [
+        path for name in ("headless_shell", "chrome") for path in sorted(cache.glob(f"chromium*/*/{name}"))
+    ]
     return str(own[-1]) if own else None

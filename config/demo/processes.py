@@ -26,7 +26,7 @@ def free_port() -> int:
 
 
 def _end_with_parent() -> None:
-    """Ask Linux to stop this child when its parent dies, even by SIGKILL; elsewhere the parent's own end does."""
+    """Ask Linux to stop this child when its parent dies, even by SIGKILL."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
