@@ -21,6 +21,15 @@ def sandbox_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     process.stop()
 
 
+@pytest.fixture(autouse=True)
+def _empty_cache() -> Iterator[None]:
+    """No test counts towards the rate limit of another."""
+    from django.core.cache import cache
+
+    cache.clear()
+    yield
+
+
 @pytest.fixture
 def stripe_account(sandbox_url: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> SandboxAccount:
     """A Stripe account of this test alone, which the settings point at; its webhooks are pulled."""

@@ -4,12 +4,16 @@ The database is the queue; Celery is the doorbell: losing the broker loses nothi
 task finds its work again in the database (the sweepers run every minute).
 """
 
+import logging
 import os
+from typing import Any
 
-from celery import Celery
+from celery import Celery, signals
 from celery.schedules import crontab
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.dev")
+logger = logging.getLogger("good_terms.task")
+
 
 app = Celery("good_terms")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -18,4 +22,59 @@ app.autodiscover_tasks()
 every_minute = crontab()
 hourly = crontab(minute=7)
 
-app.conf.beat_schedule = {}
+app.conf.beat_schedule = {
+    "heartbeat": {"task": "config.tasks.heartbeat", "schedule": every_minute, "options": {"expires": 50}},
+}
+
+
+@signals.celeryd_init.connect
+def listen_patiently(conf: Any = None, **_: Any) -> None:
+    """A worker waits for its broker; only a page that rings has a budget of 200 ms."""
+    options = dict(conf.broker_transport_options)
+    for name in ("socket_timeout", "socket_connect_timeout", "max_retries", "connect_retries_timeout"):
+        options.pop(name, None)
+    conf.broker_transport_options = options
+
+
+@signals.setup_logging.connect
+def log_as_the_web_does(**_: Any) -> None:
+    """Keep Celery from installing its own handlers."""
+    from django.conf import settings
+
+    from config import logs
+
+    logs.configure(settings.LOG_LEVEL)
+
+
+@signals.before_task_publish.connect
+def hand_on_the_request(headers: dict[str, Any] | None = None, **_: Any) -> None:
+    """A task carries the id of the request that rang for it."""
+    from config import logs
+
+    if headers is not None and logs.request_id.get():
+        headers["request_id"] = logs.request_id.get()
+
+
+@signals.task_prerun.connect
+def bind_task(task_id: str = "", task: Any = None, **_: Any) -> None:
+    """Name the task, and the request behind it, in every line it logs."""
+    from config import logs
+
+    logs.task_id.set(task_id)
+    logs.request_id.set(str(getattr(task.request, "request_id", None) or ""))
+    logs.account_id.set("")
+
+
+@signals.task_postrun.connect
+def log_task(task: Any = None, state: str = "", **_: Any) -> None:
+    """One line for each task that ran."""
+    from config import logs
+
+    logger.info("task %s", (state or "ended").lower(), extra={"task": task.name})
+    logs.task_id.set("")
+
+
+@signals.worker_ready.connect
+def beat_at_once(**_: Any) -> None:
+    """A worker that just started is seen to be alive before the first minute is over."""
+    app.send_task("config.tasks.heartbeat")

@@ -8,5 +8,10 @@ ALLOWED_HOSTS = ["*"]
 MIGRATION_MODULES = {"djstripe": None}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 STRIPE_TEST_CLOCKS = True
 CLOCK_FILE = env("CLOCK_FILE", default=str(BASE_DIR / "var" / "test-clock"))
+STAFF_NEED_MFA = False
+DEMO_PAGES = True
+WHITENOISE_AUTOREFRESH = True

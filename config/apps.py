@@ -1,0 +1,31 @@
+"""The project package as an app: its commands, its checks, the shared cache's table, the logs."""
+
+import os
+from typing import Any
+
+from django.apps import AppConfig, apps
+from django.core.management import call_command
+from django.db.models.signals import post_migrate
+
+
+def create_cache_table(using: str = "default", **_: Any) -> None:
+    """`migrate` makes the shared cache's table too, so that there is one command and not two."""
+    call_command("createcachetable", database=using, verbosity=0)
+
+
+class ProjectConfig(AppConfig):
+    name = "config"
+    verbose_name = "Good Terms"
+
+    def ready(self) -> None:
+        from django.conf import settings
+
+        from config import checks  # noqa: F401 (registers them)
+        from config.logs import configure
+
+        # An app without models gets no signal of its own.
+        post_migrate.connect(
+            create_cache_table, sender=apps.get_app_config("accounts"), dispatch_uid="shared_cache"
+        )
+        if "PYTEST_VERSION" not in os.environ:
+            configure(settings.LOG_LEVEL)
