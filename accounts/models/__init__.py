@@ -1,0 +1,22 @@
+"""Who has an account, under which terms, in which state, and what we owe them."""
+
+from accounts.models.account import Account, Invitation, Link, Member
+from accounts.models.event import Event
+from accounts.models.job import JobRun
+from accounts.models.notice import Notice, Suppression
+from accounts.models.terms import Acceptance, Terms
+from accounts.models.user import User
+
+__all__ = [
+    "Acceptance",
+    "Account",
+    "Event",
+    "Invitation",
+    "JobRun",
+    "Link",
+    "Member",
+    "Notice",
+    "Suppression",
+    "Terms",
+    "User",
+]

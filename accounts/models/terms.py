@@ -1,0 +1,161 @@
+"""The published terms: one versioned row drives every date and every amount."""
+
+import datetime as dt
+from typing import ClassVar
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+
+def days(
+    label: str, default: int, least: int = 0, most: int = 3650
+) -> "models.PositiveSmallIntegerField[int, int]":
+    """A whole number of days (or hours, or times) between two bounds."""
+    return models.PositiveSmallIntegerField(
+        label, default=default, validators=[MinValueValidator(least), MaxValueValidator(most)]
+    )
+
+
+class TermsQuerySet(models.QuerySet["Terms"]):
+    """Questions about versions."""
+
+    def published(self) -> "TermsQuerySet":
+        """Versions that the public may read, in force or announced."""
+        return self.exclude(published_at=None)
+
+    def in_force(self, at: dt.datetime) -> "Terms":
+        """The newest version in force at this moment; raises `Terms.DoesNotExist` where there is none."""
+        return self.published().filter(in_force_from__lte=at).order_by("-in_force_from", "-version")[:1].get()
+
+
+class Terms(models.Model):
+    """One version of the terms. Once published the database refuses to change or delete it."""
+
+    class After(models.TextChoices):
+        PRO_RATA = "pro_rata", _("the unused part")
+        NONE = "none", _("nothing")
+
+    class OpenInvoice(models.TextChoices):
+        VOID = "void", _("cancelled, nothing is owed")
+        USED_PART = "used_part", _("reduced to the part that was used")
+        FULL = "full", _("owed in full")
+
+    class DunningEnd(models.TextChoices):
+        FREEZE = "freeze", _("access is frozen")
+        CANCEL = "cancel", _("the subscription ends")
+        FREE_PLAN = "free_plan", _("the account moves to the free plan")
+        KEEP = "keep", _("nothing happens by itself")
+
+    version = models.PositiveIntegerField(_("version"), unique=True)
+    in_force_from = models.DateTimeField(_("in force from"))
+    published_at = models.DateTimeField(_("published"), null=True, blank=True)
+    # Trials
+    trial_grace_days = days(_("days of grace after a trial"), 11)
+    trial_extension_days = days(_("days a trial can be extended by oneself"), 7, most=90)
+    trial_extensions_max = days(_("how often"), 1, most=12)
+    # Failed payments
+    dunning_attempt_days = models.JSONField(_("days on which a failed payment is tried again"), default=list)
+    dunning_block_after = days(_("failures after which access is blocked"), 2, least=1, most=10)
+    dunning_grace_days = days(_("days of access after a failed payment"), 7)
+    dunning_end = models.CharField(
+        _("what happens in the end"), max_length=10, choices=DunningEnd, default="freeze"
+    )
+    open_invoice = models.CharField(
+        _("an unpaid invoice when leaving"), max_length=10, choices=OpenInvoice, default="void"
+    )
+    # Refunds
+    refund_full_days = days(_("days after a payment with full refund"), 14)
+    refund_after = models.CharField(_("refund later"), max_length=10, choices=After, default="pro_rata")
+    refund_keeps_access = models.BooleanField(
+        _("a full refund leaves access on to the period's end"), default=True
+    )
+    refund_once_per_months = days(_("months between two voluntary refunds"), 12, most=120)
+    refund_arrival_days = days(_("days until a refund arrives"), 10, least=1, most=60)
+    # Free days, pauses, offers
+    free_days = days(_("free days before deciding"), 14, most=90)
+    free_days_claim_days = days(_("days to claim the refund after free days"), 14, least=14, most=180)
+    pause_max_months = days(_("longest pause in months"), 3, most=12)
+    pause_per_months = days(_("months between two pauses"), 12, most=120)
+    pause_notice_days = days(_("days of notice before a pause ends"), 7, least=1, most=60)
+    offers_call = models.BooleanField(_("a call is offered"), default=True)
+    # Data
+    team_hold_hours = days(_("hours in which another owner can stop a deletion"), 72, least=72, most=720)
+    deletion_days = days(_("days until data is deleted when asked for"), 3, least=1, most=30)
+    retrieval_days = days(_("days in which data can be fetched after the end"), 30, least=30)
+    retention_days = days(_("days until data is deleted after the end"), 180, least=30)
+    export_days = days(_("days a download stays available"), 7, least=1, most=90)
+
+    objects = TermsQuerySet.as_manager()
+
+    PURGE_NOTICE_DAYS: ClassVar[tuple[int, ...]] = (30, 7, 1)
+
+    class Meta:
+        verbose_name = _("terms")
+        verbose_name_plural = _("terms")
+        ordering = ["-version"]
+        constraints = [
+            models.CheckConstraint(
+                name="terms_retention_covers_retrieval",
+                condition=Q(retention_days__gte=models.F("retrieval_days")),
+            ),
+            models.CheckConstraint(
+                name="terms_retrieval_at_least_30_days", condition=Q(retrieval_days__gte=30)
+            ),
+            models.CheckConstraint(
+                name="terms_team_hold_at_least_72_hours", condition=Q(team_hold_hours__gte=72)
+            ),
+            models.CheckConstraint(
+                name="terms_claim_at_least_14_days", condition=Q(free_days_claim_days__gte=14)
+            ),
+            models.CheckConstraint(
+                name="terms_trial_grace", condition=Q(trial_grace_days=0) | Q(trial_grace_days__gte=11)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"v{self.version}"
+
+    def clean(self) -> None:
+        """Refuse rules that contradict each other or the law, saying which and why."""
+        found: dict[str, str] = {}
+        if 0 < self.trial_grace_days < 11:
+            found["trial_grace_days"] = _("Either 0 (no grace) or at least 11 days: the reminders need them.")
+        if self.retention_days < self.retrieval_days:
+            found["retention_days"] = _("Data cannot be deleted before the days to fetch it are over.")
+        tries = self.dunning_attempt_days
+        if not isinstance(tries, list) or not all(
+            isinstance(d, int) and not isinstance(d, bool) for d in tries
+        ):
+            found["dunning_attempt_days"] = _("A list of whole days after the due date, such as [3, 5, 7].")
+        elif tries != sorted(set(tries)) or any(d < 1 or d > 30 for d in tries):
+            found["dunning_attempt_days"] = _("Each day once, in order, between 1 and 30.")
+        elif len(tries) + 1 < self.dunning_block_after:
+            found["dunning_block_after"] = _(
+                "More failures than there are attempts: access would never be blocked."
+            )
+        if found:
+            raise ValidationError(found)
+
+
+class Acceptance(models.Model):
+    """An account accepted a version: when, in which language, and the hash of the text it saw."""
+
+    account = models.ForeignKey("accounts.Account", models.CASCADE, related_name="acceptances")
+    terms = models.ForeignKey(Terms, models.PROTECT, related_name="acceptances")
+    accepted_at = models.DateTimeField()
+    accepted_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    language = models.CharField(max_length=5)
+    text_hash = models.CharField(max_length=64)
+    immediate_start = models.BooleanField(default=False)
+
+    class Meta:
+        verbose_name = _("acceptance")
+        verbose_name_plural = _("acceptances")
+        constraints = [models.UniqueConstraint(fields=["account", "terms"], name="acceptance_once")]
+
+    def __str__(self) -> str:
+        return f"{self.account_id} v{self.terms_id}"

@@ -1,0 +1,33 @@
+"""The account as the provider knows it."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Customer(models.Model):
+    """The provider's customer of an account, with the card's public facts."""
+
+    account = models.OneToOneField("accounts.Account", models.CASCADE, related_name="customer")
+    provider_id = models.CharField(max_length=60, unique=True)
+    test_clock = models.CharField(max_length=60, blank=True)
+    card_id = models.CharField(max_length=60, blank=True)
+    card_brand = models.CharField(_("card"), max_length=20, blank=True)
+    card_last4 = models.CharField(_("last four digits"), max_length=4, blank=True)
+    card_expires = models.CharField(_("expires"), max_length=7, blank=True)
+    card_fingerprint = models.CharField(max_length=40, blank=True)
+    credit = models.BigIntegerField(_("credit in minor units"), default=0)
+    currency = models.CharField(max_length=3, blank=True)
+    deleted_at = models.DateTimeField(null=True, blank=True)
+    synced_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("customer")
+        verbose_name_plural = _("customers")
+
+    def __str__(self) -> str:
+        return self.provider_id
+
+    @property
+    def has_card(self) -> bool:
+        """Whether there is a card to charge or to refund to."""
+        return bool(self.card_id)
