@@ -21,6 +21,28 @@ def sandbox_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     process.stop()
 
 
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> None:
+    """On SQLite, let the flush after a transactional test pass the triggers that refuse deletion.
+
+    PostgreSQL truncates, which fires no row triggers; SQLite deletes, so they step aside for it.
+    """
+    from django.db import connection
+
+    if connection.vendor != "sqlite":
+        return
+    flush = connection.ops.execute_sql_flush
+
+    def flush_without_triggers(statements: list[str]) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
+            triggers = cursor.fetchall()
+        drop = [f'DROP TRIGGER "{name}"' for name, _ in triggers]
+        flush([*drop, *statements, *(sql for _, sql in triggers)])
+
+    connection.ops.execute_sql_flush = flush_without_triggers
+
+
 @pytest.fixture(autouse=True)
 def _empty_cache() -> Iterator[None]:
     """No test counts towards the rate limit of another."""
