@@ -2,13 +2,16 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from config.demo.browser import FLAGS, find_chromium
+from config.demo.stack import Stack
 from config.demo.stripe_sandbox import PULL_URL, SandboxAccount, start_sandbox
 
 
@@ -44,12 +47,11 @@ def django_db_setup(django_db_setup: None) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _empty_cache() -> Iterator[None]:
+def _empty_cache() -> None:
     """No test counts towards the rate limit of another."""
     from django.core.cache import cache
 
     cache.clear()
-    yield
 
 
 @pytest.fixture
@@ -122,3 +124,33 @@ def page(browser: Any) -> Iterator[Any]:
     context.set_default_timeout(15_000)
     yield context.new_page()
     context.close()
+
+
+@pytest.fixture(scope="session")
+def live_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The whole product as `bin/demo` runs it, without example customers, on a database of its own.
+
+    `live_stack.url` is the address, `.manage("command", ...)` runs a command inside, `.account` is its
+    Stripe account; mails are files in `.folder / "mail"`, and the page /demo/mail/ shows them.
+    """
+    folder = tmp_path_factory.mktemp("live")
+    with database_of_its_own(os.environ.get("DATABASE_URL", "")) as database_url:
+        stack = Stack(folder, database_url=database_url)
+        stack.start()
+        yield stack
+        stack.stop()
+
+
+@contextmanager
+def database_of_its_own(url: str) -> Iterator[str]:
+    """On PostgreSQL a new database beside the tests' own, dropped afterwards; else "" (SQLite in a file)."""
+    if not url.startswith("postgres"):
+        yield ""
+        return
+    import psycopg
+
+    name = f"live_{os.getpid()}"
+    with psycopg.connect(url, autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name}")
+        yield urlsplit(url)._replace(path=f"/{name}").geturl()
+        server.execute(f"DROP DATABASE {name} WITH (FORCE)")

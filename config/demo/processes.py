@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import pwd
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from config.demo.errors import StartFailed
 
@@ -31,6 +33,13 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
+def as_user(name: str | None) -> dict[str, Any]:
+    """Arguments of Popen that start a child as this user and its group, with no other group."""
+    if name is None:
+        return {}
+    return {"user": name, "group": pwd.getpwnam(name).pw_gid, "extra_groups": []}
+
+
 class Process:
     """One child in a session of its own, so that it and all it started end together."""
 
@@ -43,10 +52,10 @@ class Process:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         user: str | None = None,
+        end: int = signal.SIGTERM,
     ) -> None:
-        self.name, self.command, self.log = name, list(command), log
+        self.name, self.command, self.log, self.end = name, list(command), log, end
         log.parent.mkdir(parents=True, exist_ok=True)
-        owner: dict[str, object] = {"user": user, "extra_groups": []} if user else {}
         with log.open("ab") as output:
             # The offset of this start, so that a tail never shows a former run.
             self.log_start = output.tell()
@@ -58,8 +67,8 @@ class Process:
                 env=dict(env) if env is not None else None,
                 cwd=cwd,
                 start_new_session=True,
-                preexec_fn=None if user or not sys.platform.startswith("linux") else _end_with_parent,
-                **owner,  # type: ignore[call-overload]
+                preexec_fn=_end_with_parent if sys.platform.startswith("linux") else None,
+                **as_user(user),
             )
 
     @property
@@ -97,13 +106,17 @@ class Process:
         self._signal(signal.SIGKILL)
         self._popen.wait(5)
 
-    def stop(self, *, seconds: float = 8, first: int = signal.SIGTERM) -> None:
-        """Ask it to end, then end its whole group by force."""
+    def ask_to_end(self) -> None:
+        """Send the signal on which it ends in good order, without waiting."""
         if self.returncode is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(self.pid, first)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._popen.wait(seconds)
+                os.kill(self.pid, self.end)
+
+    def stop(self, *, seconds: float = 8) -> None:
+        """Ask it to end, then end its whole group by force."""
+        self.ask_to_end()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._popen.wait(seconds)
         self._signal(signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._popen.wait(5)
@@ -114,13 +127,9 @@ class Process:
 
 
 def stop_all(processes: Sequence[Process], *, seconds: float = 8) -> None:
-    """Ask all to end at once, then wait for each, last started first."""
+    """End them, last started first, so that nobody loses a server that it still needs."""
     for process in reversed(processes):
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(process.pid, signal.SIGTERM)
-    for process in reversed(processes):
-        process.stop(seconds=seconds, first=0)
+        process.stop(seconds=seconds)
 
 
 def answers(url: str, *, timeout: float = 2) -> bool:
