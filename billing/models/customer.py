@@ -17,6 +17,9 @@ class Customer(models.Model):
     card_fingerprint = models.CharField(max_length=40, blank=True)
     credit = models.BigIntegerField(_("credit in minor units"), default=0)
     currency = models.CharField(max_length=3, blank=True)
+    #: Who is writing this customer's facts right now; a stale answer never overwrites a newer one.
+    lock_until = models.DateTimeField(null=True, blank=True)
+    lock_token = models.CharField(max_length=32, blank=True)
     deleted_at = models.DateTimeField(null=True, blank=True)
     synced_at = models.DateTimeField(null=True, blank=True)
 

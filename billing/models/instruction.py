@@ -23,6 +23,13 @@ class InstructionQuerySet(models.QuerySet["Instruction"]):
             next_attempt_at__lte=at,
         ).filter(~models.Exists(busy))
 
+    def needing_a_person(self, at: dt.datetime) -> "InstructionQuerySet":
+        """The human queue: dead letters, and whatever has been tried in vain for ten minutes (C3)."""
+        return self.filter(
+            Q(status="dead")
+            | Q(status__in=("pending", "sending", "unknown"), attempts__gt=0, created_at__lte=at - dt.timedelta(minutes=10))
+        )
+
     def open(self) -> "InstructionQuerySet":
         """Neither done nor given up."""
         return self.filter(status__in=("pending", "sending", "unknown"))
@@ -37,6 +44,8 @@ class Instruction(models.Model):
     """
 
     class Kind(models.TextChoices):
+        SUBSCRIBE = "subscribe", _("new subscription")
+        CARD = "card", _("card to charge")
         SUBSCRIPTION = "subscription", _("state of a subscription")
         REFUND = "refund", _("refund")
         CREDIT = "credit", _("credit")
@@ -58,6 +67,8 @@ class Instruction(models.Model):
     subject = models.CharField(_("about"), max_length=80)
     version = models.PositiveIntegerField(default=1)
     desired = models.JSONField(default=dict)
+    #: Ids and codes of the provider's answer; never a secret of it.
+    answer = models.JSONField(default=dict, blank=True)
     idempotency_key = models.CharField(max_length=80, unique=True)
     status = models.CharField(_("status"), max_length=10, choices=Status, default=Status.PENDING)
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)

@@ -1,0 +1,124 @@
+"""What leaves for the provider: lease a row, call outside any transaction, record the answer.
+
+An outcome that is unknown is never tried under another key, and not under the old one after 23
+hours (R8): then the provider is read, and what is found is adopted.
+"""
+
+import datetime as dt
+import logging
+import secrets
+
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.db.models.functions import Coalesce
+
+from accounts.events import SYSTEM, record
+from billing import provider_writes, refunds
+from billing.models import Instruction
+from billing.provider_writes import Answer, Unresolved
+from billing.signals import instruction_done
+from billing.stripe_api import StripeForbidden, StripeRefused, StripeThrottled, StripeUnavailable
+
+logger = logging.getLogger(__name__)
+
+LEASE = dt.timedelta(minutes=2)
+KEY_LIFE = dt.timedelta(hours=23)
+BACK_OFF = (5, 15, 60, 180, 600, 1800, 3600)  # seconds; the last one repeats
+Status = Instruction.Status
+
+
+def send_due_instructions(*, at: dt.datetime, limit: int = 100) -> int:
+    """Send what is due, one in flight per subject. Returns how many were carried out."""
+    done = 0
+    for pk in list(Instruction.objects.due(at).order_by("next_attempt_at", "pk").values_list("pk", flat=True)[:limit]):
+        try:
+            done += send_instruction(pk, at=at)
+        except StripeForbidden:
+            logger.critical("the provider refuses our key: nothing more is sent")
+            break
+    return done
+
+
+def send_instruction(pk: int, *, at: dt.datetime) -> bool:
+    """Claim one instruction and send it; False when someone else has it or it could not be carried out."""
+    token = secrets.token_hex(16)
+    instruction = _claim(pk, token, at=at)
+    if instruction is None:
+        return False
+    try:
+        answer = _carry(instruction, at=at)
+    except StripeThrottled:
+        _put_off(instruction, token, Status.PENDING, "429", at=at)
+    except StripeUnavailable as error:
+        _put_off(instruction, token, Status.UNKNOWN, str(error), at=at)
+    except StripeForbidden:
+        _put_off(instruction, token, Status.PENDING, "forbidden", at=at)
+        raise
+    except StripeRefused as error:
+        _bury(instruction, token, str(error), at=at)
+    except Unresolved as error:
+        _bury(instruction, token, str(error), at=at)
+    else:
+        return _record(instruction, token, answer, at=at)
+    return False
+
+
+def _claim(pk: int, token: str, *, at: dt.datetime) -> Instruction | None:
+    try:
+        with transaction.atomic():
+            claimed = Instruction.objects.due(at).filter(pk=pk).update(
+                status=Status.SENDING, lease_until=at + LEASE, lease_token=token, attempts=F("attempts") + 1,
+                first_sent_at=Coalesce("first_sent_at", at),
+            )
+            if not claimed:
+                return None
+            instruction = Instruction.objects.select_related("account").get(pk=pk)
+            refunds.mark_sending(instruction, at=at)
+    except IntegrityError:  # another worker took one about the same subject first
+        return None
+    return instruction
+
+
+def _carry(instruction: Instruction, *, at: dt.datetime) -> Answer:
+    if instruction.attempts > 1 and provider_writes.is_superseded(instruction):
+        return provider_writes.read_instead(instruction)
+    if instruction.first_sent_at and at - instruction.first_sent_at > KEY_LIFE:
+        return provider_writes.adopt(instruction)
+    return provider_writes.write(instruction)
+
+
+@transaction.atomic
+def _record(instruction: Instruction, token: str, answer: Answer, *, at: dt.datetime) -> bool:
+    """Write the answer unless the lease was lost meanwhile; then whoever holds it now writes it."""
+    held = Instruction.objects.filter(pk=instruction.pk, lease_token=token, status=Status.SENDING)
+    if not held.update(status=Status.DONE, done_at=at, answer=answer.ids, error="", lease_until=None):
+        return False
+    instruction.refresh_from_db()
+    record(instruction.account, "instruction.done", by=SYSTEM, at=at, subject=f"instruction:{instruction.public_id}",
+           about=instruction.subject, version=instruction.version)
+    if answer.refund is not None:
+        refunds.record_answer(instruction, answer.refund, at=at)
+    instruction_done.send(Instruction, instruction=instruction, at=at)
+    return True
+
+
+@transaction.atomic
+def _put_off(instruction: Instruction, token: str, status: str, why: str, *, at: dt.datetime) -> None:
+    wait = BACK_OFF[min(instruction.attempts, len(BACK_OFF)) - 1]
+    columns = {"first_sent_at": None} if status == Status.PENDING and instruction.attempts == 1 else {}
+    held = Instruction.objects.filter(pk=instruction.pk, lease_token=token)
+    if held.update(status=status, error=why[:200], lease_until=None,
+                   next_attempt_at=at + dt.timedelta(seconds=wait), **columns):
+        refunds.mark_unanswered(instruction, is_unknown=status == Status.UNKNOWN, at=at)
+    logger.warning("instruction put off", extra={"instruction": instruction.public_id, "why": why})
+
+
+@transaction.atomic
+def _bury(instruction: Instruction, token: str, why: str, *, at: dt.datetime) -> None:
+    """A refusal is no answer that time can change: a person decides (replay, adopt, abandon)."""
+    held = Instruction.objects.filter(pk=instruction.pk, lease_token=token)
+    if held.update(status=Status.DEAD, error=why[:200], lease_until=None):
+        record(instruction.account, "instruction.dead", by=SYSTEM, at=at,
+               subject=f"instruction:{instruction.public_id}", about=instruction.subject)
+        refunds.mark_refused(instruction, why, at=at)
+    logger.error("instruction needs a person", extra={"instruction": instruction.public_id, "why": why})

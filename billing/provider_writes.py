@@ -1,0 +1,211 @@
+"""How each kind of instruction is said to Stripe. Network only: rows are read here, never written.
+
+Several calls of one instruction use keys derived from its own, so that each is repeated safely.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from billing.models import Instruction, Refund
+from billing.stripe_api import Client, StripeObject, StripeRefused, calling, keyed
+
+class Unresolved(Exception):
+    """What happened cannot be found out by reading: a person looks."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of it: ids and codes to keep, and the provider's refund where it was one."""
+
+    ids: dict[str, Any] = field(default_factory=dict)
+    refund: StripeObject | None = None
+
+
+def write(instruction: Instruction) -> Answer:
+    """Say it, under the stored key."""
+    with calling() as stripe:
+        return _WRITES[instruction.kind](stripe, instruction)
+
+
+def adopt(instruction: Instruction) -> Answer:
+    """Read what an earlier sending did, by our id in the provider's metadata, and take that as the answer."""
+    if instruction.kind == Instruction.Kind.REFUND:
+        with calling() as stripe:
+            found = _find_refund(stripe, instruction.desired)
+        if found is None:
+            raise Unresolved("refund_not_found_after_23_hours")
+        return Answer({"refund": found.id}, refund=found)
+    if instruction.kind in (Instruction.Kind.SUBSCRIPTION, Instruction.Kind.DELETE_CUSTOMER, Instruction.Kind.CARD):
+        return write(instruction)  # these state what should be: saying it again changes nothing
+    raise Unresolved("unknown_after_23_hours")
+
+
+def is_superseded(instruction: Instruction) -> bool:
+    """Whether a newer version about the same subject waits behind this one."""
+    return Instruction.objects.filter(subject=instruction.subject, version__gt=instruction.version).exists()
+
+
+def read_instead(instruction: Instruction) -> Answer:
+    """Its outcome was unknown and something newer is wanted: read, so that the newer one starts from the truth."""
+    if instruction.kind != Instruction.Kind.SUBSCRIPTION:
+        return write(instruction)
+    with calling() as stripe:
+        stripe.v1.subscriptions.retrieve(instruction.desired["subscription"])
+    return Answer({"superseded": True})
+
+
+# --- Subscriptions ----------------------------------------------------------------------------
+
+
+def _write_subscription(stripe: Client, instruction: Instruction) -> Answer:
+    """Bring the subscription into the desired state: `ends` is never, period_end or now."""
+    desired, key = instruction.desired, instruction.idempotency_key
+    provider_id = desired["subscription"]
+    current = stripe.v1.subscriptions.retrieve(provider_id)
+    if current.status in ("canceled", "incomplete_expired"):
+        if desired["ends"] == "never":
+            raise StripeRefused("already_ended")
+    elif desired["ends"] == "now":
+        _clear_what_waits(stripe, provider_id, key)
+        stripe.v1.subscriptions.cancel(provider_id, params={"prorate": False, "invoice_now": False})
+    else:
+        params: dict[str, Any] = {"cancel_at_period_end": desired["ends"] == "period_end"}
+        if desired.get("trial_end") and desired["trial_end"] != current.trial_end:
+            params |= {"trial_end": desired["trial_end"], "proration_behavior": "none"}
+        stripe.v1.subscriptions.update(provider_id, params=params, options=keyed(key))
+    for invoice_id, choice in desired.get("open_invoices", {}).items():
+        _settle_invoice(stripe, invoice_id, choice, key)
+    return Answer({"subscription": provider_id})
+
+
+def _clear_what_waits(stripe: Client, provider_id: str, key: str) -> None:
+    """Nothing that waits may still be charged (C5): the provider keeps drafts and pending items on cancel."""
+    current = stripe.v1.subscriptions.retrieve(provider_id)
+    customer = str(current.customer)
+    for item in stripe.v1.invoice_items.list(params={"customer": customer, "pending": True}).auto_paging_iter():
+        parent = item.parent
+        if parent and parent.subscription_details and parent.subscription_details.subscription == provider_id:
+            stripe.v1.invoice_items.delete(item.id)
+    drafts = stripe.v1.invoices.list(params={"subscription": provider_id, "status": "draft"})
+    for draft in drafts.auto_paging_iter():
+        invoice_id = str(draft.id)
+        stripe.v1.invoices.finalize_invoice(
+            invoice_id, params={"auto_advance": False}, options=keyed(f"{key}:finalize:{invoice_id}")
+        )
+        stripe.v1.invoices.void_invoice(invoice_id, options=keyed(f"{key}:void:{invoice_id}"))
+
+
+def _settle_invoice(stripe: Client, invoice_id: str, choice: dict[str, Any], key: str) -> None:
+    """What the terms decide for an unpaid invoice (C6); from now on only the customer's own act collects."""
+    invoice = stripe.v1.invoices.retrieve(invoice_id)
+    if invoice.status != "open":
+        return
+    if choice["rule"] == "void":
+        stripe.v1.invoices.void_invoice(invoice_id, options=keyed(f"{key}:void:{invoice_id}"))
+        return
+    stripe.v1.invoices.update(
+        invoice_id, params={"auto_advance": False}, options=keyed(f"{key}:hold:{invoice_id}")
+    )
+    if choice["rule"] == "used_part" and choice["credit"] > 0:
+        stripe.v1.credit_notes.create(
+            params={"invoice": invoice_id, "amount": choice["credit"], "reason": "order_change"},
+            options=keyed(f"{key}:credit:{invoice_id}"),
+        )
+
+
+# --- Refunds and credit -----------------------------------------------------------------------
+
+
+def _write_refund(stripe: Client, instruction: Instruction) -> Answer:
+    desired = instruction.desired
+    if instruction.attempts > 1 and (found := _find_refund(stripe, desired)) is not None:
+        return Answer({"refund": found.id}, refund=found)
+    made = stripe.v1.refunds.create(
+        params={
+            "payment_intent": desired["payment_intent"],
+            "amount": desired["amount"],
+            "reason": "requested_by_customer",
+            "metadata": {"good_terms_refund": desired["refund"]},
+        },
+        options=keyed(instruction.idempotency_key),
+    )
+    return Answer({"refund": made.id}, refund=made)
+
+
+def _find_refund(stripe: Client, desired: dict[str, Any]) -> StripeObject | None:
+    """The provider's refund that carries our id, if there is one."""
+    listed = stripe.v1.refunds.list(params={"payment_intent": desired["payment_intent"], "limit": 100})
+    for refund in listed.auto_paging_iter():
+        if refund.metadata and refund.metadata.get("good_terms_refund") == desired["refund"]:
+            return refund
+    return None
+
+
+def _write_credit(stripe: Client, instruction: Instruction) -> Answer:
+    """Give back as credit what was paid with credit: a negative amount on the customer's balance."""
+    desired = instruction.desired
+    made = stripe.v1.customers.balance_transactions.create(
+        desired["customer"],
+        params={"amount": -desired["amount"], "currency": desired["currency"].lower(),
+                "metadata": {"good_terms_for": desired["for"]}},
+        options=keyed(instruction.idempotency_key),
+    )
+    return Answer({"balance_transaction": made.id})
+
+
+# --- Customers, cards, new subscriptions ------------------------------------------------------
+
+
+def _write_new_subscription(stripe: Client, instruction: Instruction) -> Answer:
+    """A new subscription; its first invoice waits for the customer's own confirmation on the pay page."""
+    desired = instruction.desired
+    params: dict[str, Any] = {
+        "customer": desired["customer"],
+        "items": [{"price": desired["price"]}],
+        "payment_behavior": "default_incomplete",
+        "payment_settings": {"save_default_payment_method": "on_subscription"},
+        "metadata": {"good_terms_account": desired["account"]},
+    }
+    for name in ("trial_end", "default_payment_method"):
+        if desired.get(name):
+            params[name] = desired[name]
+    made = stripe.v1.subscriptions.create(params=params, options=keyed(instruction.idempotency_key))
+    return Answer({"subscription": made.id})
+
+
+def _write_card(stripe: Client, instruction: Instruction) -> Answer:
+    """Charge this card from now on: for the customer, and for the subscription where there is one."""
+    desired, key = instruction.desired, instruction.idempotency_key
+    stripe.v1.customers.update(
+        desired["customer"], params={"invoice_settings": {"default_payment_method": desired["payment_method"]}},
+        options=keyed(f"{key}:customer"),
+    )
+    if desired.get("subscription"):
+        stripe.v1.subscriptions.update(
+            desired["subscription"], params={"default_payment_method": desired["payment_method"]},
+            options=keyed(f"{key}:subscription"),
+        )
+    return Answer({"payment_method": desired["payment_method"]})
+
+
+def _delete_customer(stripe: Client, instruction: Instruction) -> Answer:
+    """Delete the customer at the provider; one that is gone already is deleted."""
+    customer = instruction.desired["customer"]
+    try:
+        with calling() as inner:
+            inner.v1.customers.delete(customer)
+    except StripeRefused as error:
+        if error.code != "resource_missing":
+            raise
+    return Answer({"customer": customer})
+
+
+_WRITES: dict[str, Callable[[Client, Instruction], Answer]] = {
+    Instruction.Kind.SUBSCRIBE: _write_new_subscription,
+    Instruction.Kind.CARD: _write_card,
+    Instruction.Kind.SUBSCRIPTION: _write_subscription,
+    Instruction.Kind.REFUND: _write_refund,
+    Instruction.Kind.CREDIT: _write_credit,
+    Instruction.Kind.DELETE_CUSTOMER: _delete_customer,
+}

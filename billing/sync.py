@@ -1,0 +1,296 @@
+"""Writing our own facts from the provider's objects, fetched afresh.
+
+What a webhook says is never believed: it only names the object. Each function fetches outside a
+transaction, under the customer's lock, and applies in one; applying the same object twice, late or
+out of order ends in the same rows and the same history (I2).
+"""
+
+import datetime as dt
+from typing import Any
+
+from django.db import transaction
+
+from accounts import notices
+from accounts.events import PROVIDER, record
+from accounts.models import Account, Member
+from accounts.states import move_account
+from billing import refunds
+from billing.locks import writing_customer
+from billing.models import Customer, Dispute, Invoice, InvoiceLine, Payment, Plan, Refund, Subscription
+from billing.signals import payment_received, subscription_changed
+from billing.stripe_api import StripeObject, calling
+
+
+def moment(epoch: int | None) -> dt.datetime | None:
+    """The provider's epoch seconds as a moment in UTC."""
+    return None if epoch is None else dt.datetime.fromtimestamp(epoch, dt.UTC)
+
+
+def _id(value: Any) -> str:
+    """The id of a field that holds an id or an expanded object."""
+    return "" if value is None else value if isinstance(value, str) else str(value.id)
+
+
+# --- Subscriptions ----------------------------------------------------------------------------
+
+
+def sync_subscription(customer: Customer, provider_id: str, *, at: dt.datetime) -> None:
+    """Fetch one subscription and write it."""
+    with writing_customer(customer), calling() as stripe:
+        fetched = stripe.v1.subscriptions.retrieve(provider_id, params={"expand": ["default_payment_method"]})
+        _apply_subscription(customer, fetched, at=at)
+        if fetched.default_payment_method:
+            _apply_card(customer, fetched.default_payment_method, at=at)
+
+
+@transaction.atomic
+def _apply_subscription(customer: Customer, fetched: Any, *, at: dt.datetime) -> None:
+    plan = Plan.objects.filter(provider_price=fetched["items"].data[0].price.id).first()
+    if plan is None:
+        raise LookupError(f"no plan has the price of {fetched.id}")
+    account = Account.objects.select_for_update().select_related("terms").get(pk=customer.account_id)
+    row = Subscription.objects.filter(provider_id=fetched.id).first()
+    before = {"status": row.status if row else "", "cancel_at": row.cancel_at if row else None}
+    columns = _subscription_columns(fetched) | {"plan": plan, "synced_at": at}
+    if row is None:
+        if columns["status"] in Subscription.LIVE:
+            _make_way(account, at=at)
+        row = Subscription.objects.create(account=account, provider_id=fetched.id, **columns)
+    else:
+        if columns["status"] in Subscription.LIVE and row.status not in Subscription.LIVE:
+            _make_way(account, at=at)
+        Subscription.objects.filter(pk=row.pk).update(**columns)
+        row.refresh_from_db()
+    if row.status != before["status"]:
+        record(account, f"subscription.{row.status}", by=PROVIDER, at=at, subject=f"subscription:{row.public_id}")
+        _open_account(account, row, at=at)
+    subscription_changed.send(Subscription, subscription=row, before=before, at=at)
+
+
+def _subscription_columns(fetched: Any) -> dict[str, Any]:
+    item = fetched["items"].data[0]
+    ends = fetched.cancel_at or (item.current_period_end if fetched.cancel_at_period_end else None)
+    return {
+        "status": fetched.status,
+        "started_at": moment(fetched.start_date),
+        "period_start": moment(item.current_period_start),
+        "period_end": moment(item.current_period_end),
+        "trial_end": moment(fetched.trial_end),
+        "cancel_at": moment(ends),
+        "ended_at": moment(fetched.ended_at),
+    }
+
+
+def _make_way(account: Account, *, at: dt.datetime) -> None:
+    """The free plan or a trial without card gives way to what is paid."""
+    Subscription.objects.live().filter(account=account, provider_id=None).update(
+        status=Subscription.Status.CANCELED, ended_at=at
+    )
+
+
+def _open_account(account: Account, row: Subscription, *, at: dt.datetime) -> None:
+    """What is paid or on trial is open (T2: nobody who paid is frozen)."""
+    wanted = {"active": Account.State.ACTIVE, "trialing": Account.State.TRIALING}.get(row.status)
+    if wanted is None or account.state == Account.State.ERASED or row.cancel_at:
+        return
+    if account.state != wanted:
+        move_account(account, wanted, by=PROVIDER, at=at, reason=f"subscription.{row.status}", access_ends_at=None)
+    elif account.access_ends_at is not None:
+        Account.objects.filter(pk=account.pk).update(access_ends_at=None)
+
+
+# --- Customers and cards ----------------------------------------------------------------------
+
+
+def sync_customer(customer: Customer, *, at: dt.datetime) -> None:
+    """Fetch the customer: its card and its credit."""
+    with writing_customer(customer), calling() as stripe:
+        fetched = stripe.v1.customers.retrieve(
+            customer.provider_id, params={"expand": ["invoice_settings.default_payment_method"]}
+        )
+        if getattr(fetched, "deleted", False):
+            Customer.objects.filter(pk=customer.pk).update(deleted_at=at, synced_at=at)
+            return
+        Customer.objects.filter(pk=customer.pk).update(
+            credit=max(0, -(fetched.balance or 0)), currency=(fetched.currency or "").upper(), synced_at=at
+        )
+        method = fetched.invoice_settings.default_payment_method if fetched.invoice_settings else None
+        if method:
+            _apply_card(customer, method, at=at)
+
+
+def _apply_card(customer: Customer, method: Any, *, at: dt.datetime) -> None:
+    card = getattr(method, "card", None)
+    Customer.objects.filter(pk=customer.pk).update(
+        card_id=method.id,
+        card_brand=card.brand if card else method.type,
+        card_last4=card.last4 if card else "",
+        card_expires=f"{card.exp_year:04}-{card.exp_month:02}" if card else "",
+        card_fingerprint=(card.fingerprint or "") if card else "",
+        synced_at=at,
+    )
+
+
+# --- Invoices and payments --------------------------------------------------------------------
+
+
+def sync_invoice(customer: Customer, provider_id: str, *, at: dt.datetime) -> None:
+    """Fetch one invoice with its lines and the payments made on it."""
+    with writing_customer(customer), calling() as stripe:
+        fetched = stripe.v1.invoices.retrieve(provider_id)
+        lines = list(stripe.v1.invoices.line_items.list(provider_id, params={"limit": 100}).auto_paging_iter())
+        made = stripe.v1.invoice_payments.list(params={"invoice": provider_id, "status": "paid"})
+        intents = [_id(p.payment.payment_intent) for p in made.auto_paging_iter() if p.payment.payment_intent]
+        _apply_invoice(customer, fetched, lines, at=at)
+        for intent in intents:
+            _fetch_payment(customer, intent, provider_id, at=at)
+
+
+@transaction.atomic
+def _apply_invoice(customer: Customer, fetched: Any, lines: list[Any], *, at: dt.datetime) -> None:
+    account = Account.objects.select_for_update().get(pk=customer.account_id)
+    parent = fetched.parent.subscription_details if fetched.parent else None
+    subscription = Subscription.objects.filter(provider_id=_id(parent.subscription)).first() if parent else None
+    seen = Invoice.objects.filter(provider_id=fetched.id).values_list("status", flat=True).first()
+    row, _created = Invoice.objects.update_or_create(
+        provider_id=fetched.id,
+        defaults=_invoice_columns(fetched, lines) | {"account": account, "subscription": subscription, "synced_at": at},
+    )
+    for line in lines:
+        InvoiceLine.objects.update_or_create(invoice=row, provider_id=line.id, defaults=_line_columns(line))
+    InvoiceLine.objects.filter(invoice=row).exclude(provider_id__in=[line.id for line in lines]).delete()
+    if row.status != seen and row.status != Invoice.Status.DRAFT:
+        record(account, f"invoice.{row.status}", by=PROVIDER, at=at, subject=f"invoice:{row.provider_id}",
+               amount=row.amount_due, currency=row.currency)
+
+
+def _invoice_columns(fetched: Any, lines: list[Any]) -> dict[str, Any]:
+    marks = fetched.status_transitions
+    starts = [line.period.start for line in lines]
+    ends = [line.period.end for line in lines]
+    return {
+        "number": fetched.number or "",
+        "status": fetched.status,
+        "billing_reason": fetched.billing_reason or "",
+        "currency": fetched.currency.upper(),
+        "subtotal": fetched.subtotal,
+        "discount": sum(d.amount for d in fetched.total_discount_amounts or []),
+        "tax": sum(t.amount for t in fetched.total_taxes or []),
+        "total": fetched.total,
+        "amount_due": fetched.amount_due,
+        "amount_paid": fetched.amount_paid,
+        "amount_remaining": fetched.amount_remaining,
+        "credit_applied": max(0, fetched.total - fetched.amount_due) if fetched.starting_balance < 0 else 0,
+        "created_at": moment(fetched.created),
+        "due_at": moment(fetched.due_date),
+        "paid_at": moment(marks.paid_at) or (moment(fetched.created) if fetched.status == "paid" else None),
+        "attempt_count": fetched.attempt_count,
+        "next_attempt_at": moment(fetched.next_payment_attempt),
+        "period_start": moment(min(starts)) if starts else None,
+        "period_end": moment(max(ends)) if ends else None,
+    }
+
+
+def _line_columns(line: Any) -> dict[str, Any]:
+    discount = sum(d.amount for d in line.discount_amounts or [])
+    taxes = line.taxes or []
+    inside = sum(t.amount for t in taxes if t.tax_behavior == "inclusive")
+    details = (line.parent.subscription_item_details or line.parent.invoice_item_details) if line.parent else None
+    return {
+        "description": (line.description or "")[:250],
+        "net": line.amount - discount - inside,
+        "tax": sum(t.amount for t in taxes),
+        "starts_at": moment(line.period.start),
+        "ends_at": moment(line.period.end),
+        "is_proration": bool(details and details.proration),
+    }
+
+
+def sync_payment(customer: Customer, payment_intent: str, *, at: dt.datetime) -> None:
+    """Fetch one payment with its refunds and disputes."""
+    with writing_customer(customer), calling() as stripe:
+        made = stripe.v1.invoice_payments.list(
+            params={"payment": {"type": "payment_intent", "payment_intent": payment_intent}}
+        )
+        invoice = next((_id(p.invoice) for p in made.auto_paging_iter()), "")
+        _fetch_payment(customer, payment_intent, invoice, at=at)
+
+
+def _fetch_payment(customer: Customer, payment_intent: str, invoice_id: str, *, at: dt.datetime) -> None:
+    """Read the charge, its refunds and disputes in that order, so that what is written is no older than it says."""
+    with calling() as stripe:
+        intent = stripe.v1.payment_intents.retrieve(payment_intent, params={"expand": ["latest_charge"]})
+        charge: Any = intent.latest_charge
+        if intent.status != "succeeded" or charge is None:
+            return
+        made = list(stripe.v1.refunds.list(params={"payment_intent": payment_intent, "limit": 100}).auto_paging_iter())
+        opened = list(stripe.v1.disputes.list(params={"payment_intent": payment_intent}).auto_paging_iter())
+    _apply_payment(customer, payment_intent, charge, invoice_id, made, opened, at=at)
+
+
+@transaction.atomic
+def _apply_payment(
+    customer: Customer, payment_intent: str, charge: Any, invoice_id: str, made: list[Any], opened: list[Any],
+    *, at: dt.datetime,
+) -> None:
+    account = Account.objects.select_for_update().get(pk=customer.account_id)
+    card = charge.payment_method_details.card if charge.payment_method_details else None
+    payment, is_new = Payment.objects.get_or_create(
+        provider_id=payment_intent,
+        defaults={
+            "account": account, "charge_id": charge.id, "amount": charge.amount, "currency": charge.currency.upper(),
+            "paid_at": moment(charge.created), "balance_transaction": _id(charge.balance_transaction),
+            "method_brand": card.brand if card else "", "method_last4": card.last4 if card else "",
+            "method_fingerprint": (card.fingerprint or "") if card else "",
+        },
+    )
+    invoice = Invoice.objects.filter(provider_id=invoice_id).first() if invoice_id else None
+    if invoice and payment.invoice_id != invoice.pk:
+        Payment.objects.filter(pk=payment.pk).update(invoice=invoice)
+        payment.refresh_from_db()
+    _apply_refunds(payment, made, at=at)
+    _apply_disputes(payment, opened, at=at)
+    if is_new:
+        _welcome(account, payment, at=at)
+
+
+def _welcome(account: Account, payment: Payment, *, at: dt.datetime) -> None:
+    record(account, "payment.received", by=PROVIDER, at=at, subject=f"payment:{payment.charge_id}",
+           amount=payment.amount, currency=payment.currency)
+    if payment.invoice and payment.invoice.subscription_id:
+        Subscription.objects.filter(pk=payment.invoice.subscription_id, first_paid_at=None).update(
+            first_paid_at=payment.paid_at
+        )
+    payers = [m.user for m in Member.objects.payers().filter(account=account).select_related("user")]
+    notices.owe(account, "payment_received", to=payers, period=payment.charge_id, subject=f"payment:{payment.charge_id}",
+                at=at)
+    payment_received.send(Payment, payment=payment, at=at)
+
+
+def _apply_refunds(payment: Payment, made: list[Any], *, at: dt.datetime) -> None:
+    for provider in made:
+        ours = (provider.metadata or {}).get("good_terms_refund", "") if provider.metadata else ""
+        row = Refund.objects.filter(public_id=ours, payment=payment).first() if ours else None
+        if row is None:
+            refunds.import_external_refund(payment, provider, at=at)
+        else:
+            refunds.apply_provider_refund(row, provider, at=at)
+    elsewhere = Refund.objects.alive().filter(payment=payment, basis=Refund.Basis.EXTERNAL)
+    Payment.objects.filter(pk=payment.pk).update(refunded_elsewhere=sum(r.amount for r in elsewhere))
+
+
+def _apply_disputes(payment: Payment, opened: list[Any], *, at: dt.datetime) -> None:
+    for provider in opened:
+        seen = Dispute.objects.filter(provider_id=provider.id).values_list("status", flat=True).first()
+        Dispute.objects.update_or_create(
+            provider_id=provider.id,
+            defaults={"payment": payment, "amount": provider.amount, "currency": provider.currency.upper(),
+                      "status": provider.status, "reason": provider.reason or "", "opened_at": moment(provider.created),
+                      "synced_at": at},
+        )
+        if seen != provider.status:
+            record(payment.account, "payment.disputed" if seen is None else "dispute.changed", by=PROVIDER, at=at,
+                   subject=f"dispute:{provider.id}", amount=provider.amount, currency=payment.currency,
+                   status=provider.status)
+    counted = sum(d.amount for d in payment.disputes.all() if d.counts)
+    Payment.objects.filter(pk=payment.pk).update(disputed=counted)
