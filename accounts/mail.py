@@ -1,6 +1,8 @@
 """The only door through which mail leaves."""
 
 import datetime as dt
+import smtplib
+import socket
 import zoneinfo
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +16,28 @@ from django.utils import timezone
 
 
 class MailFailed(Exception):
-    """The mail service did not take the message; `code` is safe to store."""
+    """The mail service did not take the message, or did not say whether it did.
 
-    def __init__(self, code: str) -> None:
+    `code` is safe to store; `is_unanswered` means that the message may have left all the same.
+    """
+
+    def __init__(self, code: str, *, is_unanswered: bool = False) -> None:
         super().__init__(code)
         self.code = code
+        self.is_unanswered = is_unanswered
+
+
+#: Nothing was handed over: there was no connection yet, or the service said no in so many words.
+NOT_TAKEN = (
+    ConnectionRefusedError,
+    FileNotFoundError,
+    PermissionError,
+    socket.gaierror,
+    requests.ConnectTimeout,
+    smtplib.SMTPResponseException,
+    smtplib.SMTPRecipientsRefused,
+    smtplib.SMTPNotSupportedError,
+)
 
 
 @dataclass(frozen=True)
@@ -69,9 +88,22 @@ def send_message(message: Message, *, tag: str) -> str:
     email.tags = [tag]
     try:
         email.send()
-    except AnymailError as error:
-        raise MailFailed(type(error).__name__) from error
-    except (OSError, requests.RequestException) as error:
-        raise MailFailed(type(error).__name__) from error
+    except (AnymailError, OSError) as error:  # those of smtplib and requests are OSErrors
+        raise MailFailed(type(error).__name__, is_unanswered=is_answer_lost(error)) from error
     status = getattr(email, "anymail_status", None)
     return (status.message_id if status and status.message_id else "") or ""
+
+
+def is_answer_lost(error: BaseException) -> bool:
+    """Whether the message may have been taken although this error came instead of an answer.
+
+    A refusal (4xx, an SMTP reply) and a connection that was never made are answers; a time-out, a
+    reset and a 5xx are not. What nobody foresaw counts as lost, so that it is tried once more only.
+    """
+    if isinstance(error, NOT_TAKEN):
+        return False
+    if isinstance(error, AnymailError):
+        if error.status_code is not None:
+            return bool(error.status_code >= 500)
+        return error.__cause__ is not None and is_answer_lost(error.__cause__)
+    return True

@@ -5,10 +5,12 @@ sending (paid? withdrawn? moved?); `context` fills the template `mail/<kind>.htm
 """
 
 import datetime as dt
+import logging
 import secrets
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 from django.db.models import F, Q
@@ -19,18 +21,30 @@ from accounts.doorbell import ring
 from accounts.ids import hash_token
 from accounts.models import Account, Notice, Suppression, User
 
+if TYPE_CHECKING:
+    from django.utils.functional import _StrOrPromise as StrOrPromise
+
+logger = logging.getLogger(__name__)
+
 LEASE = dt.timedelta(minutes=5)
 BACK_OFF = (1, 5, 15, 60, 240, 720)  # minutes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NoticeKind:
-    """One kind of mail and the two questions about it."""
+    """One kind of mail, in words for the account page, and the questions about it.
+
+    `title` says what will be sent and `why` it is ("Your trial ends"); both are lazy translations.
+    A member who has left the account gets nothing more, unless `to_former_members`.
+    """
 
     code: str
+    title: "StrOrPromise"
+    why: "StrOrPromise"
     context: Callable[[Notice, dt.datetime], dict[str, Any]]
     still_true: Callable[[Notice, dt.datetime], bool] = lambda notice, at: True
     is_marketing: bool = False
+    to_former_members: bool = False
 
 
 _KINDS: dict[str, NoticeKind] = {}
@@ -102,60 +116,119 @@ def drop_notices(account: Account, *, kinds: Iterable[str], reason: str, period:
 
 
 def send_due_notices(*, at: dt.datetime, limit: int = 200) -> int:
-    """Send what is due. Each notice is leased, asked again, sent outside a transaction, recorded."""
+    """Send what is due. Each notice is leased, asked again, sent outside a transaction, recorded.
+
+    `at` is the start; a lease counts from the moment it is taken, so that the last of a slow batch
+    is not out of time before it begins. Returns how many were sent.
+    """
+    started = time.monotonic()
     sent = 0
     for pk in list(Notice.objects.due(at).order_by("next_attempt_at").values_list("pk", flat=True)[:limit]):
-        token = secrets.token_hex(16)
-        claimed = (
-            Notice.objects.due(at)
-            .filter(pk=pk)
-            .update(
-                status=Notice.Status.SENDING,
-                lease_until=at + LEASE,
-                lease_token=token,
-                attempts=F("attempts") + 1,
-            )
-        )
-        if claimed:
-            sent += _send(Notice.objects.select_related("account", "user").get(pk=pk), token, at=at)
+        moment = at + dt.timedelta(seconds=time.monotonic() - started)
+        notice = _claim(pk, at=moment)
+        if notice is not None:
+            sent += _send(notice, at=moment)
     return sent
 
 
-def _send(notice: Notice, token: str, *, at: dt.datetime) -> bool:
-    held = Notice.objects.filter(pk=notice.pk, lease_token=token, status=Notice.Status.SENDING)
-    reason = _why_not(notice, at)
-    if reason:
-        held.update(status=Notice.Status.DROPPED, reason=reason, lease_until=None)
+def _claim(pk: int, *, at: dt.datetime) -> Notice | None:
+    """Take the lease, or None where someone else holds it or nothing is owed any more."""
+    seen = Notice.objects.due(at).filter(pk=pk).values_list("status", "unanswered").first()
+    if seen is None:
+        return None
+    status, unanswered = seen
+    # A lease that ran out means that whoever held it was killed, perhaps after the mail had left.
+    was_lost = status == Notice.Status.SENDING
+    held = Notice.objects.due(at).filter(pk=pk, status=status, unanswered=unanswered)
+    if was_lost and unanswered:
+        held.update(status=Notice.Status.FAILED, reason="unanswered", lease_until=None)
+        return None
+    token = secrets.token_hex(16)
+    claimed = held.update(
+        status=Notice.Status.SENDING,
+        lease_until=at + LEASE,
+        lease_token=token,
+        attempts=F("attempts") + 1,
+        unanswered=unanswered + was_lost,
+    )
+    if not claimed:
+        return None
+    return Notice.objects.select_related("account", "user").filter(pk=pk, lease_token=token).first()
+
+
+def _send(notice: Notice, *, at: dt.datetime) -> bool:
+    end = _why_not(notice, at)
+    if end is not None:
+        _record(notice, status=end[0], reason=end[1])
         return False
     try:
-        message_id = mail.send_message(render_notice(notice, at=at), tag=notice.kind)
-    except mail.MailFailed as failure:
-        _put_off(held, notice, failure.code, at=at)
+        message = render_notice(notice, at=at)
+    except Exception as error:
+        # Whatever is wrong with one kind's facts or template must not keep the other mails back.
+        logger.exception("notice cannot be written", extra={"notice": notice.pk, "kind": notice.kind})
+        _put_off(notice, type(error).__name__, at=at)
         return False
-    held.update(status=Notice.Status.SENT, sent_at=at, message_id=message_id, lease_until=None)
+    try:
+        message_id = mail.send_message(message, tag=notice.kind)
+    except mail.MailFailed as failure:
+        _put_off(notice, failure.code, at=at, is_unanswered=failure.is_unanswered)
+        return False
+    _record(notice, status=Notice.Status.SENT, reason="", sent_at=at, message_id=message_id)
     return True
 
 
-def _why_not(notice: Notice, at: dt.datetime) -> str:
-    """Why this must not be sent after all: a code, or "" when it must (M2, M3)."""
+def _record(notice: Notice, **columns: Any) -> None:
+    """Write the outcome, if the lease is still ours."""
+    Notice.objects.filter(pk=notice.pk, lease_token=notice.lease_token, status=Notice.Status.SENDING).update(
+        lease_until=None, **columns
+    )
+
+
+def _why_not(notice: Notice, at: dt.datetime) -> tuple[str, str] | None:
+    """How this ends without being sent, as (status, reason), or None when it must be sent (M2, M3).
+
+    What is no longer needed is dropped; what was needed and missed its window has failed, which
+    staff see: it is never skipped in silence.
+    """
     kind = _KINDS.get(notice.kind)
     if kind is None:
-        return "unknown_kind"
-    if notice.window_to < at:
-        return "window_closed"
+        return Notice.Status.FAILED, "unknown_kind"
     if notice.account.state == Account.State.ERASED:
-        return "erased"
+        return Notice.Status.DROPPED, "erased"
+    if notice.user and not _is_still_reader(notice, kind):
+        return Notice.Status.DROPPED, "left"
     if is_suppressed(recipient_address(notice)):
-        return "suppressed"
-    return "" if kind.still_true(notice, at) else "no_longer_true"
+        return Notice.Status.DROPPED, "suppressed"
+    if not kind.still_true(notice, at):
+        return Notice.Status.DROPPED, "no_longer_true"
+    if notice.window_to < at:
+        logger.error("notice missed its window", extra={"notice": notice.pk, "kind": notice.kind})
+        return Notice.Status.FAILED, "window_closed"
+    return None
 
 
-def _put_off(held: Any, notice: Notice, code: str, *, at: dt.datetime) -> None:
-    if notice.attempts > len(BACK_OFF):
-        held.update(status=Notice.Status.FAILED, reason=code, lease_until=None)
+def _is_still_reader(notice: Notice, kind: NoticeKind) -> bool:
+    user = notice.user
+    if user is None or not user.is_active:
+        return False
+    return kind.to_former_members or notice.account.members.current().filter(user=user).exists()
+
+
+def _put_off(notice: Notice, code: str, *, at: dt.datetime, is_unanswered: bool = False) -> None:
+    """Try again later, longer each time; after a lost answer only once more (M1)."""
+    unanswered = notice.unanswered + is_unanswered
+    if notice.attempts > len(BACK_OFF) or unanswered > 1:
+        logger.error("notice given up", extra={"notice": notice.pk, "kind": notice.kind, "why": code})
+        _record(notice, status=Notice.Status.FAILED, reason=code, unanswered=unanswered)
         return
     wait = dt.timedelta(minutes=BACK_OFF[notice.attempts - 1])
-    held.update(status=Notice.Status.OWED, reason=code, lease_until=None, next_attempt_at=at + wait)
+    _record(
+        notice,
+        status=Notice.Status.OWED,
+        reason=code,
+        unanswered=unanswered,
+        next_attempt_at=at + wait,
+    )
 
 
 def recipient_address(notice: Notice) -> str:
@@ -192,3 +265,20 @@ def suppress_address(address: str, reason: str, *, at: dt.datetime) -> None:
     Notice.objects.filter(
         Q(user__email__iexact=address) | Q(address__iexact=address), status=Notice.Status.OWED
     ).update(status=Notice.Status.DROPPED, reason="suppressed")
+
+
+@transaction.atomic
+def record_outcome(
+    message_id: str, address: str, outcome: str, *, at: dt.datetime, suppress: bool = False
+) -> None:
+    """What the mail service reports about a message: delivered, bounced, complained (M3).
+
+    A later report never hides a worse one, so "delivered" after "complained" changes nothing.
+    """
+    if suppress and address:
+        suppress_address(address, "complaint" if outcome == Notice.Outcome.COMPLAINED else "bounce", at=at)
+    if message_id:
+        rows = Notice.objects.filter(message_id=message_id)
+        if outcome == Notice.Outcome.DELIVERED:
+            rows = rows.filter(outcome="")
+        rows.update(outcome=outcome, outcome_at=at)

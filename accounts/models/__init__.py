@@ -4,7 +4,7 @@ from accounts.models.account import Account, Invitation, Link, Member
 from accounts.models.event import Event
 from accounts.models.job import JobRun
 from accounts.models.notice import Notice, Suppression
-from accounts.models.terms import Acceptance, Terms
+from accounts.models.terms import Acceptance, Terms, TermsText
 from accounts.models.user import User
 
 __all__ = [
@@ -18,5 +18,6 @@ __all__ = [
     "Notice",
     "Suppression",
     "Terms",
+    "TermsText",
     "User",
 ]

@@ -116,6 +116,15 @@ class Account(models.Model):
 class MemberQuerySet(models.QuerySet["Member"]):
     """Questions about who belongs to an account."""
 
+    def of(self, user: "User") -> "MemberQuerySet":
+        """This person's present seats in accounts that still exist, each with its account and terms."""
+        return (
+            self.current()
+            .filter(user=user)
+            .exclude(account__state=Account.State.ERASED)
+            .select_related("account__terms")
+        )
+
     def current(self) -> "MemberQuerySet":
         """Those who have not left."""
         return self.filter(left_at=None)
@@ -171,6 +180,16 @@ class Member(models.Model):
         return self.role == Member.Role.OWNER
 
 
+class InvitationQuerySet(models.QuerySet["Invitation"]):
+    """Questions about open seats."""
+
+    def open_at(self, at: dt.datetime) -> "InvitationQuerySet":
+        """Neither used nor withdrawn nor expired, in an account that still exists."""
+        return self.filter(accepted_at=None, withdrawn_at=None, expires_at__gt=at).exclude(
+            account__state=Account.State.ERASED
+        )
+
+
 class Invitation(models.Model):
     """An open seat for an address; it is used once, by whoever proves that the address is theirs."""
 
@@ -182,6 +201,8 @@ class Invitation(models.Model):
     expires_at = models.DateTimeField()
     accepted_at = models.DateTimeField(null=True, blank=True)
     withdrawn_at = models.DateTimeField(null=True, blank=True)
+
+    objects = InvitationQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("invitation")

@@ -26,7 +26,10 @@ class NoticeQuerySet(models.QuerySet["Notice"]):
 
 
 class Notice(models.Model):
-    """One mail that we owe one recipient for one thing; (account, recipient, kind, period) is owed once (M1)."""
+    """One mail that we owe one recipient for one thing.
+
+    (account, recipient, kind, period) is owed once (M1).
+    """
 
     class Status(models.TextChoices):
         OWED = "owed", _("to be sent")
@@ -34,6 +37,11 @@ class Notice(models.Model):
         SENT = "sent", _("sent")
         DROPPED = "dropped", _("no longer needed")
         FAILED = "failed", _("could not be sent")
+
+    class Outcome(models.TextChoices):
+        DELIVERED = "delivered", _("delivered")
+        BOUNCED = "bounced", _("bounced")
+        COMPLAINED = "complained", _("complained about")
 
     account = models.ForeignKey("accounts.Account", models.CASCADE, related_name="notices")
     user = models.ForeignKey(
@@ -52,12 +60,17 @@ class Notice(models.Model):
     status = models.CharField(_("status"), max_length=10, choices=Status, default=Status.OWED)
     reason = models.CharField(_("reason"), max_length=80, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
+    #: How often the mail service's answer was lost; a second time ends it (M1: at most one more).
+    unanswered = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField()
     lease_until = models.DateTimeField(null=True, blank=True)
     lease_token = models.CharField(max_length=32, blank=True)
     message_id = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField()
     sent_at = models.DateTimeField(_("sent"), null=True, blank=True)
+    #: What the mail service reported afterwards, through its webhook.
+    outcome = models.CharField(_("what became of it"), max_length=10, choices=Outcome, blank=True)
+    outcome_at = models.DateTimeField(null=True, blank=True)
 
     objects = NoticeQuerySet.as_manager()
 
@@ -87,6 +100,7 @@ class Notice(models.Model):
                 fields=["next_attempt_at"], name="notice_due", condition=Q(status__in=("owed", "sending"))
             ),
             models.Index(fields=["account", "window_from"], name="notice_calendar"),
+            models.Index(fields=["message_id"], name="notice_message", condition=~Q(message_id="")),
         ]
 
     def __str__(self) -> str:

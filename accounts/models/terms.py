@@ -1,7 +1,7 @@
 """The published terms: one versioned row drives every date and every amount."""
 
 import datetime as dt
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -10,9 +10,12 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+if TYPE_CHECKING:
+    from django.utils.functional import _StrOrPromise as StrOrPromise
+
 
 def days(
-    label: str, default: int, least: int = 0, most: int = 3650
+    label: "StrOrPromise", default: int, least: int = 0, most: int = 3650
 ) -> "models.PositiveSmallIntegerField[int, int]":
     """A whole number of days (or hours, or times) between two bounds."""
     return models.PositiveSmallIntegerField(
@@ -58,7 +61,9 @@ class Terms(models.Model):
     trial_extension_days = days(_("days a trial can be extended by oneself"), 7, most=90)
     trial_extensions_max = days(_("how often"), 1, most=12)
     # Failed payments
-    dunning_attempt_days = models.JSONField(_("days on which a failed payment is tried again"), default=list)
+    dunning_attempt_days = models.JSONField(
+        _("days on which a failed payment is tried again"), default=list, blank=True
+    )
     dunning_block_after = days(_("failures after which access is blocked"), 2, least=1, most=10)
     dunning_grace_days = days(_("days of access after a failed payment"), 7)
     dunning_end = models.CharField(
@@ -121,7 +126,7 @@ class Terms(models.Model):
 
     def clean(self) -> None:
         """Refuse rules that contradict each other or the law, saying which and why."""
-        found: dict[str, str] = {}
+        found: dict[str, StrOrPromise] = {}
         if 0 < self.trial_grace_days < 11:
             found["trial_grace_days"] = _("Either 0 (no grace) or at least 11 days: the reminders need them.")
         if self.retention_days < self.retrieval_days:
@@ -139,6 +144,26 @@ class Terms(models.Model):
             )
         if found:
             raise ValidationError(found)
+
+
+class TermsText(models.Model):
+    """The words of a version as someone accepted them: what an acceptance's hash stands for.
+
+    The sentences are made by the program, so a later release may word them better; the words that
+    were accepted stay.
+    """
+
+    text_hash = models.CharField(max_length=64, unique=True)
+    terms = models.ForeignKey(Terms, models.PROTECT, related_name="texts")
+    language = models.CharField(max_length=5)
+    text = models.TextField(_("text"))
+
+    class Meta:
+        verbose_name = _("accepted text")
+        verbose_name_plural = _("accepted texts")
+
+    def __str__(self) -> str:
+        return f"v{self.terms_id} {self.language}"
 
 
 class Acceptance(models.Model):

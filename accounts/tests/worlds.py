@@ -57,9 +57,7 @@ def make_member(
 ) -> Member:
     """A person (made here unless given) in this account with this role."""
     defaults: dict[str, Any] = {"joined_at": LONG_AGO}
-    return Member.objects.create(
-        account=account, user=user or make_user(), role=role, **(defaults | columns)
-    )
+    return Member.objects.create(account=account, user=user or make_user(), role=role, **(defaults | columns))
 
 
 def owner_of(account: Account) -> User:
