@@ -37,19 +37,17 @@ def currency_of(facts: RefundFacts) -> str:
 
 @dataclass(frozen=True)
 class _Due:
-    """The exact value of one line that the rule gives back, before rounding and before what is left."""
+    """The exact value of one line that the rule gives back, before rounding and before what is left.
+
+    `share` is the rule's share of the line, `paid` the share of the invoice that was paid at all.
+    """
 
     invoice: PaidInvoice
     line: PaidLine
     share: Fraction
-
-    @property
-    def value(self) -> Fraction:
-        return self.line.gross * self.share
-
-    @property
-    def tax(self) -> Fraction:
-        return self.line.tax * self.share
+    paid: Fraction
+    value: Fraction
+    tax: Fraction
 
 
 @dataclass(frozen=True)
@@ -118,7 +116,12 @@ def _dues(facts: RefundFacts, invoice: PaidInvoice, basis: Basis, rule: Rule) ->
         shares = [unused_share(line, invoice, facts.declared_at) for line in invoice.lines]
     else:
         shares = [Fraction(not _is_of_earlier_period(line, facts, basis)) for line in invoice.lines]
-    return [_Due(invoice, line, share * paid) for line, share in zip(invoice.lines, shares, strict=True)]
+    return [_due(invoice, line, share, paid) for line, share in zip(invoice.lines, shares, strict=True)]
+
+
+def _due(invoice: PaidInvoice, line: PaidLine, share: Fraction, paid: Fraction) -> _Due:
+    given = share * paid
+    return _Due(invoice, line, share, paid, line.gross * given, line.tax * given)
 
 
 def _is_of_earlier_period(line: PaidLine, facts: RefundFacts, basis: Basis) -> bool:
@@ -175,7 +178,7 @@ def _line_lines(dues: Sequence[_Due], rule: Rule) -> list[ExplainLine]:
 
 
 def _line_code(due: _Due, rule: Rule) -> str:
-    if not paid_share(due.invoice):
+    if not due.paid:
         return "line_unpaid"
     if due.line.gross < 0:
         return "line_credit_for_change"
@@ -186,9 +189,8 @@ def _line_code(due: _Due, rule: Rule) -> str:
 
 def _line_params(due: _Due) -> dict[str, int | str]:
     """The figures behind one line: its price, how much of its time comes back, what was paid of it."""
-    paid = paid_share(due.invoice)
-    params = times_of(due.line, due.share / paid if paid else Fraction(0))
-    if paid < 1:
+    params = times_of(due.line, due.share)
+    if due.paid < 1:
         params |= {"paid": due.invoice.paid, "billed": due.invoice.total}
     return params
 
