@@ -10,10 +10,17 @@ from django.conf import settings
 from django.db.models import F
 
 from accounts.doorbell import ring
-from billing import mirror, sync
+from billing import cards, sync
 from billing.locks import Busy
 from billing.models import Customer, Incoming
-from billing.stripe_api import StripeForbidden, StripeRefused, StripeThrottled, StripeUnavailable, calling
+from billing.stripe_api import (
+    StripeForbidden,
+    StripeRefused,
+    StripeThrottled,
+    StripeUnavailable,
+    calling,
+    metadata_of,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -35,9 +42,13 @@ def _row(event: dict[str, Any], *, at: dt.datetime) -> Incoming:
     subject = event.get("data", {}).get("object", {})
     customer = subject["id"] if subject.get("object") == "customer" else subject.get("customer")
     return Incoming(
-        event_id=event["id"], type=event["type"], object_id=str(subject.get("id") or ""),
+        event_id=event["id"],
+        type=event["type"],
+        object_id=str(subject.get("id") or ""),
         customer_id=customer if isinstance(customer, str) else (customer or {}).get("id", ""),
-        created=dt.datetime.fromtimestamp(event["created"], dt.UTC), received_at=at, next_attempt_at=at,
+        created=dt.datetime.fromtimestamp(event["created"], dt.UTC),
+        received_at=at,
+        next_attempt_at=at,
     )
 
 
@@ -46,8 +57,10 @@ def apply_due_events(*, at: dt.datetime, limit: int = 200) -> int:
     done = 0
     for pk in list(Incoming.objects.due(at).order_by("pk").values_list("pk", flat=True)[:limit]):
         token = secrets.token_hex(16)
-        if Incoming.objects.due(at).filter(pk=pk).update(
-            lease_until=at + LEASE, lease_token=token, attempts=F("attempts") + 1
+        if (
+            Incoming.objects.due(at)
+            .filter(pk=pk)
+            .update(lease_until=at + LEASE, lease_token=token, attempts=F("attempts") + 1)
         ):
             done += _apply(Incoming.objects.get(pk=pk), token, at=at)
     return done
@@ -73,24 +86,25 @@ def apply_event(row: Incoming, *, at: dt.datetime) -> str:
     if family is None or customer is None:
         return Status.IGNORED
     _APPLY[family](customer, row, at)
-    mirror.follow(row.type, row.object_id)
     return Status.DONE
 
 
 def _customer_id(row: Incoming) -> str:
     """Some events name only a charge: then the charge names the customer."""
-    if row.customer_id or not row.type.startswith(("charge.dispute", "refund.", "charge.refund", "invoice_payment.")):
+    if row.customer_id or not row.type.startswith(
+        ("charge.dispute", "refund.", "charge.refund", "invoice_payment.")
+    ):
         return row.customer_id
     with calling() as stripe:
         if row.type.startswith("invoice_payment."):
             made = stripe.v1.invoice_payments.retrieve(row.object_id, params={"expand": ["invoice"]})
-            return sync._id(getattr(made.invoice, "customer", None))
+            return sync.id_of(getattr(made.invoice, "customer", None))
         about: Any = (
             stripe.v1.disputes.retrieve(row.object_id, params={"expand": ["charge"]})
             if row.type.startswith("charge.dispute")
             else stripe.v1.refunds.retrieve(row.object_id, params={"expand": ["charge"]})
         )
-    return sync._id(about.charge.customer) if about.charge else ""
+    return sync.id_of(about.charge.customer) if about.charge else ""
 
 
 def _put_off(held: Any, row: Incoming, why: str, *, at: dt.datetime) -> None:
@@ -115,7 +129,7 @@ def _payment_of(kind: str) -> Callable[[Customer, Incoming, dt.datetime], None]:
     def apply(customer: Customer, row: Incoming, at: dt.datetime) -> None:
         with calling() as stripe:
             service: Any = getattr(stripe.v1, kind)
-            intent = sync._id(service.retrieve(row.object_id).payment_intent)
+            intent = sync.id_of(service.retrieve(row.object_id).payment_intent)
         if intent:
             sync.sync_payment(customer, intent, at=at)
 
@@ -129,7 +143,7 @@ def _intent(customer: Customer, row: Incoming, at: dt.datetime) -> None:
 def _invoice_payment(customer: Customer, row: Incoming, at: dt.datetime) -> None:
     with calling() as stripe:
         made = stripe.v1.invoice_payments.retrieve(row.object_id)
-    sync.sync_invoice(customer, sync._id(made.invoice), at=at)
+    sync.sync_invoice(customer, sync.id_of(made.invoice), at=at)
 
 
 def _customer(customer: Customer, row: Incoming, at: dt.datetime) -> None:
@@ -137,11 +151,9 @@ def _customer(customer: Customer, row: Incoming, at: dt.datetime) -> None:
 
 
 def _card_saved(customer: Customer, row: Incoming, at: dt.datetime) -> None:
-    from billing.cards import adopt_saved_card
-
     with calling() as stripe:
         intent = stripe.v1.setup_intents.retrieve(row.object_id)
-    adopt_saved_card(customer, sync._id(intent.payment_method), dict(intent.metadata or {}), at=at)
+    cards.adopt_saved_card(customer, sync.id_of(intent.payment_method), metadata_of(intent), at=at)
 
 
 #: By the beginning of the event's type; the longest first.

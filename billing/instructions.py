@@ -28,11 +28,24 @@ def instruct(
     earlier.filter(status=Instruction.Status.PENDING).update(status=Instruction.Status.SUPERSEDED)
     version = (earlier.aggregate(last=Max("version"))["last"] or 0) + 1
     instruction = Instruction.objects.create(
-        account=account, kind=kind, subject=subject, version=version, desired=desired,
-        idempotency_key=f"gt-{secrets.token_hex(16)}", next_attempt_at=at, created_at=at,
+        account=account,
+        kind=kind,
+        subject=subject,
+        version=version,
+        desired=desired,
+        idempotency_key=f"gt-{secrets.token_hex(16)}",
+        next_attempt_at=at,
+        created_at=at,
     )
-    record(account, "instruction.given", by=by, at=at, subject=f"instruction:{instruction.public_id}",
-           about=subject, version=version)
+    record(
+        account,
+        "instruction.given",
+        by=by,
+        at=at,
+        subject=f"instruction:{instruction.public_id}",
+        about=subject,
+        version=version,
+    )
     ring("billing.send_instructions")
     return instruction
 
@@ -41,12 +54,23 @@ def instruct(
 def replay_instruction(instruction: Instruction, *, by: By, at: dt.datetime) -> None:
     """Send a dead letter again, under a new key: only for one whose earlier sending surely did nothing."""
     changed = Instruction.objects.filter(pk=instruction.pk, status=Instruction.Status.DEAD).update(
-        status=Instruction.Status.PENDING, idempotency_key=f"gt-{secrets.token_hex(16)}", attempts=0,
-        first_sent_at=None, next_attempt_at=at, lease_until=None, error="",
+        status=Instruction.Status.PENDING,
+        idempotency_key=f"gt-{secrets.token_hex(16)}",
+        attempts=0,
+        first_sent_at=None,
+        next_attempt_at=at,
+        lease_until=None,
+        error="",
     )
     if not changed:
         raise WrongState("Only a dead letter can be sent again.")
-    record(instruction.account, "instruction.replayed", by=by, at=at, subject=f"instruction:{instruction.public_id}")
+    record(
+        instruction.account,
+        "instruction.replayed",
+        by=by,
+        at=at,
+        subject=f"instruction:{instruction.public_id}",
+    )
     ring("billing.send_instructions")
 
 
@@ -58,4 +82,10 @@ def abandon_instruction(instruction: Instruction, *, reason: str, by: By, at: dt
     )
     if not changed:
         raise WrongState("Only a dead letter can be abandoned.")
-    record(instruction.account, "instruction.abandoned", by=by, at=at, subject=f"instruction:{instruction.public_id}")
+    record(
+        instruction.account,
+        "instruction.abandoned",
+        by=by,
+        at=at,
+        subject=f"instruction:{instruction.public_id}",
+    )

@@ -7,6 +7,7 @@ hours (R8): then the provider is read, and what is found is adopted.
 import datetime as dt
 import logging
 import secrets
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
@@ -14,7 +15,7 @@ from django.db.models.functions import Coalesce
 
 from accounts.events import SYSTEM, record
 from billing import provider_writes, refunds
-from billing.models import Instruction
+from billing.models import Customer, Instruction
 from billing.provider_writes import Answer, Unresolved
 from billing.signals import instruction_done
 from billing.stripe_api import StripeForbidden, StripeRefused, StripeThrottled, StripeUnavailable
@@ -30,7 +31,9 @@ Status = Instruction.Status
 def send_due_instructions(*, at: dt.datetime, limit: int = 100) -> int:
     """Send what is due, one in flight per subject. Returns how many were carried out."""
     done = 0
-    for pk in list(Instruction.objects.due(at).order_by("next_attempt_at", "pk").values_list("pk", flat=True)[:limit]):
+    for pk in list(
+        Instruction.objects.due(at).order_by("next_attempt_at", "pk").values_list("pk", flat=True)[:limit]
+    ):
         try:
             done += send_instruction(pk, at=at)
         except StripeForbidden:
@@ -66,9 +69,16 @@ def send_instruction(pk: int, *, at: dt.datetime) -> bool:
 def _claim(pk: int, token: str, *, at: dt.datetime) -> Instruction | None:
     try:
         with transaction.atomic():
-            claimed = Instruction.objects.due(at).filter(pk=pk).update(
-                status=Status.SENDING, lease_until=at + LEASE, lease_token=token, attempts=F("attempts") + 1,
-                first_sent_at=Coalesce("first_sent_at", at),
+            claimed = (
+                Instruction.objects.due(at)
+                .filter(pk=pk)
+                .update(
+                    status=Status.SENDING,
+                    lease_until=at + LEASE,
+                    lease_token=token,
+                    attempts=F("attempts") + 1,
+                    first_sent_at=Coalesce("first_sent_at", at),
+                )
             )
             if not claimed:
                 return None
@@ -94,12 +104,36 @@ def _record(instruction: Instruction, token: str, answer: Answer, *, at: dt.date
     if not held.update(status=Status.DONE, done_at=at, answer=answer.ids, error="", lease_until=None):
         return False
     instruction.refresh_from_db()
-    record(instruction.account, "instruction.done", by=SYSTEM, at=at, subject=f"instruction:{instruction.public_id}",
-           about=instruction.subject, version=instruction.version)
+    record(
+        instruction.account,
+        "instruction.done",
+        by=SYSTEM,
+        at=at,
+        subject=f"instruction:{instruction.public_id}",
+        about=instruction.subject,
+        version=instruction.version,
+    )
     if answer.refund is not None:
         refunds.record_answer(instruction, answer.refund, at=at)
+    if instruction.kind == Instruction.Kind.CUSTOMER:
+        _record_customer(instruction, answer.ids, at=at)
     instruction_done.send(Instruction, instruction=instruction, at=at)
     return True
+
+
+def _record_customer(instruction: Instruction, ids: dict[str, Any], *, at: dt.datetime) -> None:
+    """Write the customer that the provider made; it replaces a deleted one when someone comes back."""
+    Customer.objects.update_or_create(
+        account=instruction.account,
+        defaults={
+            "provider_id": ids["customer"],
+            "test_clock": ids.get("clock") or "",
+            "deleted_at": None,
+            "card_id": "",
+            "credit": 0,
+            "synced_at": at,
+        },
+    )
 
 
 @transaction.atomic
@@ -107,8 +141,13 @@ def _put_off(instruction: Instruction, token: str, status: str, why: str, *, at:
     wait = BACK_OFF[min(instruction.attempts, len(BACK_OFF)) - 1]
     columns = {"first_sent_at": None} if status == Status.PENDING and instruction.attempts == 1 else {}
     held = Instruction.objects.filter(pk=instruction.pk, lease_token=token)
-    if held.update(status=status, error=why[:200], lease_until=None,
-                   next_attempt_at=at + dt.timedelta(seconds=wait), **columns):
+    if held.update(
+        status=status,
+        error=why[:200],
+        lease_until=None,
+        next_attempt_at=at + dt.timedelta(seconds=wait),
+        **columns,
+    ):
         refunds.mark_unanswered(instruction, is_unknown=status == Status.UNKNOWN, at=at)
     logger.warning("instruction put off", extra={"instruction": instruction.public_id, "why": why})
 
@@ -118,7 +157,13 @@ def _bury(instruction: Instruction, token: str, why: str, *, at: dt.datetime) ->
     """A refusal is no answer that time can change: a person decides (replay, adopt, abandon)."""
     held = Instruction.objects.filter(pk=instruction.pk, lease_token=token)
     if held.update(status=Status.DEAD, error=why[:200], lease_until=None):
-        record(instruction.account, "instruction.dead", by=SYSTEM, at=at,
-               subject=f"instruction:{instruction.public_id}", about=instruction.subject)
+        record(
+            instruction.account,
+            "instruction.dead",
+            by=SYSTEM,
+            at=at,
+            subject=f"instruction:{instruction.public_id}",
+            about=instruction.subject,
+        )
         refunds.mark_refused(instruction, why, at=at)
     logger.error("instruction needs a person", extra={"instruction": instruction.public_id, "why": why})

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from billing.models import Instruction, Refund
-from billing.stripe_api import Client, StripeObject, StripeRefused, calling, keyed
+from billing.models import Instruction
+from billing.stripe_api import Client, ProviderRefund, StripeRefused, calling, keyed, metadata_of
+
 
 class Unresolved(Exception):
     """What happened cannot be found out by reading: a person looks."""
@@ -19,7 +20,7 @@ class Answer:
     """What came of it: ids and codes to keep, and the provider's refund where it was one."""
 
     ids: dict[str, Any] = field(default_factory=dict)
-    refund: StripeObject | None = None
+    refund: ProviderRefund | None = None
 
 
 def write(instruction: Instruction) -> Answer:
@@ -36,7 +37,11 @@ def adopt(instruction: Instruction) -> Answer:
         if found is None:
             raise Unresolved("refund_not_found_after_23_hours")
         return Answer({"refund": found.id}, refund=found)
-    if instruction.kind in (Instruction.Kind.SUBSCRIPTION, Instruction.Kind.DELETE_CUSTOMER, Instruction.Kind.CARD):
+    if instruction.kind in (
+        Instruction.Kind.SUBSCRIPTION,
+        Instruction.Kind.DELETE_CUSTOMER,
+        Instruction.Kind.CARD,
+    ):
         return write(instruction)  # these state what should be: saying it again changes nothing
     raise Unresolved("unknown_after_23_hours")
 
@@ -71,9 +76,12 @@ def _write_subscription(stripe: Client, instruction: Instruction) -> Answer:
         stripe.v1.subscriptions.cancel(provider_id, params={"prorate": False, "invoice_now": False})
     else:
         params: dict[str, Any] = {"cancel_at_period_end": desired["ends"] == "period_end"}
+        if desired.get("price"):
+            item = current["items"].data[0]
+            params |= {"items": [{"id": item.id, "price": desired["price"]}], "proration_behavior": "none"}
         if desired.get("trial_end") and desired["trial_end"] != current.trial_end:
             params |= {"trial_end": desired["trial_end"], "proration_behavior": "none"}
-        stripe.v1.subscriptions.update(provider_id, params=params, options=keyed(key))
+        stripe.v1.subscriptions.update(provider_id, params=params, options=keyed(key))  # type: ignore[arg-type]
     for invoice_id, choice in desired.get("open_invoices", {}).items():
         _settle_invoice(stripe, invoice_id, choice, key)
     return Answer({"subscription": provider_id})
@@ -83,7 +91,9 @@ def _clear_what_waits(stripe: Client, provider_id: str, key: str) -> None:
     """Nothing that waits may still be charged (C5): the provider keeps drafts and pending items on cancel."""
     current = stripe.v1.subscriptions.retrieve(provider_id)
     customer = str(current.customer)
-    for item in stripe.v1.invoice_items.list(params={"customer": customer, "pending": True}).auto_paging_iter():
+    for item in stripe.v1.invoice_items.list(
+        params={"customer": customer, "pending": True}
+    ).auto_paging_iter():
         parent = item.parent
         if parent and parent.subscription_details and parent.subscription_details.subscription == provider_id:
             stripe.v1.invoice_items.delete(item.id)
@@ -133,11 +143,11 @@ def _write_refund(stripe: Client, instruction: Instruction) -> Answer:
     return Answer({"refund": made.id}, refund=made)
 
 
-def _find_refund(stripe: Client, desired: dict[str, Any]) -> StripeObject | None:
+def _find_refund(stripe: Client, desired: dict[str, Any]) -> ProviderRefund | None:
     """The provider's refund that carries our id, if there is one."""
     listed = stripe.v1.refunds.list(params={"payment_intent": desired["payment_intent"], "limit": 100})
     for refund in listed.auto_paging_iter():
-        if refund.metadata and refund.metadata.get("good_terms_refund") == desired["refund"]:
+        if metadata_of(refund).get("good_terms_refund") == desired["refund"]:
             return refund
     return None
 
@@ -147,14 +157,52 @@ def _write_credit(stripe: Client, instruction: Instruction) -> Answer:
     desired = instruction.desired
     made = stripe.v1.customers.balance_transactions.create(
         desired["customer"],
-        params={"amount": -desired["amount"], "currency": desired["currency"].lower(),
-                "metadata": {"good_terms_for": desired["for"]}},
+        params={
+            "amount": -desired["amount"],
+            "currency": desired["currency"].lower(),
+            "metadata": {"good_terms_for": desired["for"]},
+        },
         options=keyed(instruction.idempotency_key),
     )
     return Answer({"balance_transaction": made.id})
 
 
 # --- Customers, cards, new subscriptions ------------------------------------------------------
+
+
+def _write_customer(stripe: Client, instruction: Instruction) -> Answer:
+    """A new customer; on a test clock of its own where the demo or a test wants to turn time."""
+    desired, key = instruction.desired, instruction.idempotency_key
+    params: dict[str, Any] = {
+        "name": desired["name"],
+        "email": desired["email"],
+        "preferred_locales": [desired["language"]],
+        "metadata": {"good_terms_account": desired["account"]},
+    }
+    clock = ""
+    if desired.get("clock"):
+        made = stripe.v1.test_helpers.test_clocks.create(
+            params={"frozen_time": desired["clock"], "name": desired["account"]},
+            options=keyed(f"{key}:clock"),
+        )
+        params["test_clock"] = clock = str(made.id)
+    customer = stripe.v1.customers.create(params=params, options=keyed(key))  # type: ignore[arg-type]
+    return Answer({"customer": customer.id, "clock": clock})
+
+
+def _write_setup(stripe: Client, instruction: Instruction) -> Answer:
+    """A form for a card that may be charged later without the customer present."""
+    desired = instruction.desired
+    made = stripe.v1.setup_intents.create(
+        params={
+            "customer": desired["customer"],
+            "usage": "off_session",
+            "automatic_payment_methods": {"enabled": True},
+            "metadata": {"good_terms_account": desired["account"]},
+        },
+        options=keyed(instruction.idempotency_key),
+    )
+    return Answer({"setup_intent": made.id})
 
 
 def _write_new_subscription(stripe: Client, instruction: Instruction) -> Answer:
@@ -170,7 +218,7 @@ def _write_new_subscription(stripe: Client, instruction: Instruction) -> Answer:
     for name in ("trial_end", "default_payment_method"):
         if desired.get(name):
             params[name] = desired[name]
-    made = stripe.v1.subscriptions.create(params=params, options=keyed(instruction.idempotency_key))
+    made = stripe.v1.subscriptions.create(params=params, options=keyed(instruction.idempotency_key))  # type: ignore[arg-type]
     return Answer({"subscription": made.id})
 
 
@@ -178,12 +226,14 @@ def _write_card(stripe: Client, instruction: Instruction) -> Answer:
     """Charge this card from now on: for the customer, and for the subscription where there is one."""
     desired, key = instruction.desired, instruction.idempotency_key
     stripe.v1.customers.update(
-        desired["customer"], params={"invoice_settings": {"default_payment_method": desired["payment_method"]}},
+        desired["customer"],
+        params={"invoice_settings": {"default_payment_method": desired["payment_method"]}},
         options=keyed(f"{key}:customer"),
     )
     if desired.get("subscription"):
         stripe.v1.subscriptions.update(
-            desired["subscription"], params={"default_payment_method": desired["payment_method"]},
+            desired["subscription"],
+            params={"default_payment_method": desired["payment_method"]},
             options=keyed(f"{key}:subscription"),
         )
     return Answer({"payment_method": desired["payment_method"]})
@@ -202,6 +252,8 @@ def _delete_customer(stripe: Client, instruction: Instruction) -> Answer:
 
 
 _WRITES: dict[str, Callable[[Client, Instruction], Answer]] = {
+    Instruction.Kind.CUSTOMER: _write_customer,
+    Instruction.Kind.SETUP: _write_setup,
     Instruction.Kind.SUBSCRIBE: _write_new_subscription,
     Instruction.Kind.CARD: _write_card,
     Instruction.Kind.SUBSCRIPTION: _write_subscription,

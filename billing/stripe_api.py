@@ -17,8 +17,8 @@ from django.db import connection
 TIMEOUT_SECONDS = 20
 
 #: Stripe's objects and client, for annotations elsewhere.
-StripeObject = stripe.StripeObject
 Client = stripe.StripeClient
+ProviderRefund = stripe.Refund
 
 
 class StripeUnavailable(Exception):
@@ -71,11 +71,25 @@ def keyed(key: str) -> stripe.RequestOptions:
     return {"idempotency_key": key}
 
 
+def optional(fetched: stripe.StripeObject, name: str) -> Any:
+    """A field that the provider may leave out altogether; the library raises where it is missing."""
+    return getattr(fetched, name, None)
+
+
+def metadata_of(fetched: stripe.StripeObject) -> dict[str, str]:
+    """The metadata as a plain dictionary; the library's objects are none."""
+    metadata = optional(fetched, "metadata")
+    return dict(metadata.to_dict()) if metadata else {}
+
+
 def read_event(body: bytes, signature: str) -> dict[str, Any] | None:
     """The event in a webhook's raw body, or None unless the signature holds and is under 300 s old."""
     try:
         stripe.WebhookSignature.verify_header(
-            body.decode(), signature, settings.STRIPE_WEBHOOK_SECRET, tolerance=stripe.Webhook.DEFAULT_TOLERANCE
+            body.decode(),
+            signature,
+            settings.STRIPE_WEBHOOK_SECRET,
+            tolerance=stripe.Webhook.DEFAULT_TOLERANCE,
         )
     except (stripe.SignatureVerificationError, UnicodeDecodeError):
         return None
@@ -89,7 +103,9 @@ def read_event(body: bytes, signature: str) -> dict[str, Any] | None:
 @lru_cache(maxsize=4)
 def _client(key: str, base: str) -> stripe.StripeClient:
     return stripe.StripeClient(
-        key, base_addresses={"api": base}, max_network_retries=0,
+        key,
+        base_addresses={"api": base},
+        max_network_retries=0,
         http_client=stripe.RequestsClient(timeout=TIMEOUT_SECONDS),
     )
 

@@ -18,17 +18,35 @@ from billing import refunds
 from billing.locks import writing_customer
 from billing.models import Customer, Dispute, Invoice, InvoiceLine, Payment, Plan, Refund, Subscription
 from billing.signals import payment_received, subscription_changed
-from billing.stripe_api import StripeObject, calling
+from billing.stripe_api import calling, metadata_of, optional
+
+
+def instant(epoch: int) -> dt.datetime:
+    """The provider's epoch seconds as a moment in UTC."""
+    return dt.datetime.fromtimestamp(epoch, dt.UTC)
 
 
 def moment(epoch: int | None) -> dt.datetime | None:
-    """The provider's epoch seconds as a moment in UTC."""
-    return None if epoch is None else dt.datetime.fromtimestamp(epoch, dt.UTC)
+    """The same for a field that may be empty."""
+    return None if epoch is None else instant(epoch)
 
 
-def _id(value: Any) -> str:
+def id_of(value: Any) -> str:
     """The id of a field that holds an id or an expanded object."""
     return "" if value is None else value if isinstance(value, str) else str(value.id)
+
+
+def sync_everything(customer: Customer, *, at: dt.datetime) -> None:
+    """Read all that can still move for one customer: card, subscriptions, recent invoices and their payments."""
+    sync_customer(customer, at=at)
+    with calling() as stripe:
+        listed = {"customer": customer.provider_id, "limit": 100}
+        subscriptions = [s.id for s in stripe.v1.subscriptions.list(params=listed | {"status": "all"}).data]  # type: ignore[arg-type]
+        invoices = [str(i.id) for i in stripe.v1.invoices.list(params=listed).data]  # type: ignore[arg-type]
+    for provider_id in subscriptions:
+        sync_subscription(customer, provider_id, at=at)
+    for provider_id in invoices:
+        sync_invoice(customer, provider_id, at=at)
 
 
 # --- Subscriptions ----------------------------------------------------------------------------
@@ -62,7 +80,9 @@ def _apply_subscription(customer: Customer, fetched: Any, *, at: dt.datetime) ->
         Subscription.objects.filter(pk=row.pk).update(**columns)
         row.refresh_from_db()
     if row.status != before["status"]:
-        record(account, f"subscription.{row.status}", by=PROVIDER, at=at, subject=f"subscription:{row.public_id}")
+        record(
+            account, f"subscription.{row.status}", by=PROVIDER, at=at, subject=f"subscription:{row.public_id}"
+        )
         _open_account(account, row, at=at)
     subscription_changed.send(Subscription, subscription=row, before=before, at=at)
 
@@ -94,7 +114,9 @@ def _open_account(account: Account, row: Subscription, *, at: dt.datetime) -> No
     if wanted is None or account.state == Account.State.ERASED or row.cancel_at:
         return
     if account.state != wanted:
-        move_account(account, wanted, by=PROVIDER, at=at, reason=f"subscription.{row.status}", access_ends_at=None)
+        move_account(
+            account, wanted, by=PROVIDER, at=at, reason=f"subscription.{row.status}", access_ends_at=None
+        )
     elif account.access_ends_at is not None:
         Account.objects.filter(pk=account.pk).update(access_ends_at=None)
 
@@ -108,7 +130,7 @@ def sync_customer(customer: Customer, *, at: dt.datetime) -> None:
         fetched = stripe.v1.customers.retrieve(
             customer.provider_id, params={"expand": ["invoice_settings.default_payment_method"]}
         )
-        if getattr(fetched, "deleted", False):
+        if optional(fetched, "deleted"):
             Customer.objects.filter(pk=customer.pk).update(deleted_at=at, synced_at=at)
             return
         Customer.objects.filter(pk=customer.pk).update(
@@ -120,7 +142,7 @@ def sync_customer(customer: Customer, *, at: dt.datetime) -> None:
 
 
 def _apply_card(customer: Customer, method: Any, *, at: dt.datetime) -> None:
-    card = getattr(method, "card", None)
+    card = optional(method, "card")
     Customer.objects.filter(pk=customer.pk).update(
         card_id=method.id,
         card_brand=card.brand if card else method.type,
@@ -138,9 +160,13 @@ def sync_invoice(customer: Customer, provider_id: str, *, at: dt.datetime) -> No
     """Fetch one invoice with its lines and the payments made on it."""
     with writing_customer(customer), calling() as stripe:
         fetched = stripe.v1.invoices.retrieve(provider_id)
-        lines = list(stripe.v1.invoices.line_items.list(provider_id, params={"limit": 100}).auto_paging_iter())
+        lines = list(
+            stripe.v1.invoices.line_items.list(provider_id, params={"limit": 100}).auto_paging_iter()
+        )
         made = stripe.v1.invoice_payments.list(params={"invoice": provider_id, "status": "paid"})
-        intents = [_id(p.payment.payment_intent) for p in made.auto_paging_iter() if p.payment.payment_intent]
+        intents = [
+            id_of(p.payment.payment_intent) for p in made.auto_paging_iter() if p.payment.payment_intent
+        ]
         _apply_invoice(customer, fetched, lines, at=at)
         for intent in intents:
             _fetch_payment(customer, intent, provider_id, at=at)
@@ -150,18 +176,28 @@ def sync_invoice(customer: Customer, provider_id: str, *, at: dt.datetime) -> No
 def _apply_invoice(customer: Customer, fetched: Any, lines: list[Any], *, at: dt.datetime) -> None:
     account = Account.objects.select_for_update().get(pk=customer.account_id)
     parent = fetched.parent.subscription_details if fetched.parent else None
-    subscription = Subscription.objects.filter(provider_id=_id(parent.subscription)).first() if parent else None
+    subscription = (
+        Subscription.objects.filter(provider_id=id_of(parent.subscription)).first() if parent else None
+    )
     seen = Invoice.objects.filter(provider_id=fetched.id).values_list("status", flat=True).first()
     row, _created = Invoice.objects.update_or_create(
         provider_id=fetched.id,
-        defaults=_invoice_columns(fetched, lines) | {"account": account, "subscription": subscription, "synced_at": at},
+        defaults=_invoice_columns(fetched, lines)
+        | {"account": account, "subscription": subscription, "synced_at": at},
     )
     for line in lines:
         InvoiceLine.objects.update_or_create(invoice=row, provider_id=line.id, defaults=_line_columns(line))
     InvoiceLine.objects.filter(invoice=row).exclude(provider_id__in=[line.id for line in lines]).delete()
     if row.status != seen and row.status != Invoice.Status.DRAFT:
-        record(account, f"invoice.{row.status}", by=PROVIDER, at=at, subject=f"invoice:{row.provider_id}",
-               amount=row.amount_due, currency=row.currency)
+        record(
+            account,
+            f"invoice.{row.status}",
+            by=PROVIDER,
+            at=at,
+            subject=f"invoice:{row.provider_id}",
+            amount=row.amount_due,
+            currency=row.currency,
+        )
 
 
 def _invoice_columns(fetched: Any, lines: list[Any]) -> dict[str, Any]:
@@ -195,7 +231,9 @@ def _line_columns(line: Any) -> dict[str, Any]:
     discount = sum(d.amount for d in line.discount_amounts or [])
     taxes = line.taxes or []
     inside = sum(t.amount for t in taxes if t.tax_behavior == "inclusive")
-    details = (line.parent.subscription_item_details or line.parent.invoice_item_details) if line.parent else None
+    details = (
+        (line.parent.subscription_item_details or line.parent.invoice_item_details) if line.parent else None
+    )
     return {
         "description": (line.description or "")[:250],
         "net": line.amount - discount - inside,
@@ -212,7 +250,7 @@ def sync_payment(customer: Customer, payment_intent: str, *, at: dt.datetime) ->
         made = stripe.v1.invoice_payments.list(
             params={"payment": {"type": "payment_intent", "payment_intent": payment_intent}}
         )
-        invoice = next((_id(p.invoice) for p in made.auto_paging_iter()), "")
+        invoice = next((id_of(p.invoice) for p in made.auto_paging_iter()), "")
         _fetch_payment(customer, payment_intent, invoice, at=at)
 
 
@@ -223,24 +261,37 @@ def _fetch_payment(customer: Customer, payment_intent: str, invoice_id: str, *, 
         charge: Any = intent.latest_charge
         if intent.status != "succeeded" or charge is None:
             return
-        made = list(stripe.v1.refunds.list(params={"payment_intent": payment_intent, "limit": 100}).auto_paging_iter())
+        made = list(
+            stripe.v1.refunds.list(params={"payment_intent": payment_intent, "limit": 100}).auto_paging_iter()
+        )
         opened = list(stripe.v1.disputes.list(params={"payment_intent": payment_intent}).auto_paging_iter())
     _apply_payment(customer, payment_intent, charge, invoice_id, made, opened, at=at)
 
 
 @transaction.atomic
 def _apply_payment(
-    customer: Customer, payment_intent: str, charge: Any, invoice_id: str, made: list[Any], opened: list[Any],
-    *, at: dt.datetime,
+    customer: Customer,
+    payment_intent: str,
+    charge: Any,
+    invoice_id: str,
+    made: list[Any],
+    opened: list[Any],
+    *,
+    at: dt.datetime,
 ) -> None:
     account = Account.objects.select_for_update().get(pk=customer.account_id)
     card = charge.payment_method_details.card if charge.payment_method_details else None
     payment, is_new = Payment.objects.get_or_create(
         provider_id=payment_intent,
         defaults={
-            "account": account, "charge_id": charge.id, "amount": charge.amount, "currency": charge.currency.upper(),
-            "paid_at": moment(charge.created), "balance_transaction": _id(charge.balance_transaction),
-            "method_brand": card.brand if card else "", "method_last4": card.last4 if card else "",
+            "account": account,
+            "charge_id": charge.id,
+            "amount": charge.amount,
+            "currency": charge.currency.upper(),
+            "paid_at": instant(charge.created),
+            "balance_transaction": id_of(charge.balance_transaction),
+            "method_brand": card.brand if card else "",
+            "method_last4": card.last4 if card else "",
             "method_fingerprint": (card.fingerprint or "") if card else "",
         },
     )
@@ -255,21 +306,34 @@ def _apply_payment(
 
 
 def _welcome(account: Account, payment: Payment, *, at: dt.datetime) -> None:
-    record(account, "payment.received", by=PROVIDER, at=at, subject=f"payment:{payment.charge_id}",
-           amount=payment.amount, currency=payment.currency)
+    record(
+        account,
+        "payment.received",
+        by=PROVIDER,
+        at=at,
+        subject=f"payment:{payment.charge_id}",
+        amount=payment.amount,
+        currency=payment.currency,
+    )
     if payment.invoice and payment.invoice.subscription_id:
         Subscription.objects.filter(pk=payment.invoice.subscription_id, first_paid_at=None).update(
             first_paid_at=payment.paid_at
         )
     payers = [m.user for m in Member.objects.payers().filter(account=account).select_related("user")]
-    notices.owe(account, "payment_received", to=payers, period=payment.charge_id, subject=f"payment:{payment.charge_id}",
-                at=at)
+    notices.owe(
+        account,
+        "payment_received",
+        to=payers,
+        period=payment.charge_id,
+        subject=f"payment:{payment.charge_id}",
+        at=at,
+    )
     payment_received.send(Payment, payment=payment, at=at)
 
 
 def _apply_refunds(payment: Payment, made: list[Any], *, at: dt.datetime) -> None:
     for provider in made:
-        ours = (provider.metadata or {}).get("good_terms_refund", "") if provider.metadata else ""
+        ours = metadata_of(provider).get("good_terms_refund", "")
         row = Refund.objects.filter(public_id=ours, payment=payment).first() if ours else None
         if row is None:
             refunds.import_external_refund(payment, provider, at=at)
@@ -284,13 +348,26 @@ def _apply_disputes(payment: Payment, opened: list[Any], *, at: dt.datetime) -> 
         seen = Dispute.objects.filter(provider_id=provider.id).values_list("status", flat=True).first()
         Dispute.objects.update_or_create(
             provider_id=provider.id,
-            defaults={"payment": payment, "amount": provider.amount, "currency": provider.currency.upper(),
-                      "status": provider.status, "reason": provider.reason or "", "opened_at": moment(provider.created),
-                      "synced_at": at},
+            defaults={
+                "payment": payment,
+                "amount": provider.amount,
+                "currency": provider.currency.upper(),
+                "status": provider.status,
+                "reason": provider.reason or "",
+                "opened_at": instant(provider.created),
+                "synced_at": at,
+            },
         )
         if seen != provider.status:
-            record(payment.account, "payment.disputed" if seen is None else "dispute.changed", by=PROVIDER, at=at,
-                   subject=f"dispute:{provider.id}", amount=provider.amount, currency=payment.currency,
-                   status=provider.status)
+            record(
+                payment.account,
+                "payment.disputed" if seen is None else "dispute.changed",
+                by=PROVIDER,
+                at=at,
+                subject=f"dispute:{provider.id}",
+                amount=provider.amount,
+                currency=payment.currency,
+                status=provider.status,
+            )
     counted = sum(d.amount for d in payment.disputes.all() if d.counts)
     Payment.objects.filter(pk=payment.pk).update(disputed=counted)

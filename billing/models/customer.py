@@ -20,6 +20,7 @@ class Customer(models.Model):
     #: Who is writing this customer's facts right now; a stale answer never overwrites a newer one.
     lock_until = models.DateTimeField(null=True, blank=True)
     lock_token = models.CharField(max_length=32, blank=True)
+    reconciled_at = models.DateTimeField(null=True, blank=True)
     deleted_at = models.DateTimeField(null=True, blank=True)
     synced_at = models.DateTimeField(null=True, blank=True)
 

@@ -16,6 +16,10 @@ class IncomingQuerySet(models.QuerySet["Incoming"]):
             Q(lease_until=None) | Q(lease_until__lte=at), status=Incoming.Status.NEW, next_attempt_at__lte=at
         )
 
+    def to_mirror(self) -> "IncomingQuerySet":
+        """Applied to our facts, not yet followed by the mirror, and not given up."""
+        return self.filter(status=Incoming.Status.DONE, mirrored_at=None, mirror_attempts__lt=5)
+
 
 class Incoming(models.Model):
     """One event. Its body is not kept: the worker re-fetches the object, so what came in decides nothing."""
@@ -39,6 +43,9 @@ class Incoming(models.Model):
     lease_token = models.CharField(max_length=32, blank=True)
     error = models.CharField(max_length=200, blank=True)
     done_at = models.DateTimeField(null=True, blank=True)
+    #: The mirror follows by itself; it never holds a fact up.
+    mirrored_at = models.DateTimeField(null=True, blank=True)
+    mirror_attempts = models.PositiveSmallIntegerField(default=0)
 
     objects = IncomingQuerySet.as_manager()
 
@@ -50,7 +57,12 @@ class Incoming(models.Model):
                 name="incoming_done_has_date", condition=~Q(status="done") | Q(done_at__isnull=False)
             )
         ]
-        indexes = [models.Index(fields=["next_attempt_at"], name="incoming_due", condition=Q(status="new"))]
+        indexes = [
+            models.Index(fields=["next_attempt_at"], name="incoming_due", condition=Q(status="new")),
+            models.Index(
+                fields=["id"], name="incoming_to_mirror", condition=Q(status="done", mirrored_at=None)
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.event_id

@@ -27,7 +27,11 @@ class InstructionQuerySet(models.QuerySet["Instruction"]):
         """The human queue: dead letters, and whatever has been tried in vain for ten minutes (C3)."""
         return self.filter(
             Q(status="dead")
-            | Q(status__in=("pending", "sending", "unknown"), attempts__gt=0, created_at__lte=at - dt.timedelta(minutes=10))
+            | Q(
+                status__in=("pending", "sending", "unknown"),
+                attempts__gt=0,
+                created_at__lte=at - dt.timedelta(minutes=10),
+            )
         )
 
     def open(self) -> "InstructionQuerySet":
@@ -44,6 +48,8 @@ class Instruction(models.Model):
     """
 
     class Kind(models.TextChoices):
+        CUSTOMER = "customer", _("new customer")
+        SETUP = "setup", _("form for a card")
         SUBSCRIBE = "subscribe", _("new subscription")
         CARD = "card", _("card to charge")
         SUBSCRIPTION = "subscription", _("state of a subscription")

@@ -1,0 +1,41 @@
+"""What beat and the doorbell start; the work is found in the database."""
+
+import datetime as dt
+
+from celery import shared_task
+
+from accounts import clock
+from accounts.jobs import run_job
+from billing import backfill, inbox, mirror, outgoing, reconciliation, sync
+from billing.models import Customer
+
+MINUTE = dt.timedelta(minutes=1)
+HOUR = dt.timedelta(hours=1)
+
+
+@shared_task(name="billing.send_instructions")
+def send_instructions() -> int:
+    """Send what the provider has to be told."""
+    return outgoing.send_due_instructions(at=clock.now())
+
+
+@shared_task(name="billing.apply_events")
+def apply_events() -> int:
+    """Apply what the provider told us, then let the mirror follow."""
+    done = inbox.apply_due_events(at=clock.now())
+    mirror.follow_due(at=clock.now())
+    return done
+
+
+@shared_task(name="billing.refresh_customer")
+def refresh_customer(customer_pk: int) -> None:
+    """Read one customer's subscription and card again: someone came back from the provider's form."""
+    customer = Customer.objects.select_related("account").get(pk=customer_pk)
+    sync.sync_everything(customer, at=clock.now())
+
+
+@shared_task(name="billing.reconcile")
+def reconcile() -> int:
+    """Compare every live subscription and moving refund with the provider; fill gaps in the events (hourly)."""
+    run_job("billing.backfill", HOUR, backfill.fetch_missed_events)
+    return run_job("billing.reconcile", HOUR, reconciliation.reconcile_due)
