@@ -1,8 +1,6 @@
 """What lets a mail be written once and read as subject, as plain text and as HTML."""
 
 import re
-from collections.abc import Mapping
-from typing import Any
 
 from django import template
 from django.utils.html import conditional_escape, format_html, format_html_join
@@ -13,7 +11,7 @@ register = template.Library()
 BLANK_LINES = re.compile(r"\n\s*\n")
 
 
-def _is_html(context: Mapping[str, Any]) -> bool:
+def _is_html(context: template.Context) -> bool:
     return str(context.get("layout", "")).endswith(".html")
 
 
@@ -22,7 +20,7 @@ def fact(context: template.Context, label: str, value: object) -> str:
     """`{% fact _("Refund") refund %}`: one row of the facts; nothing where there is no value."""
     if value is None or value == "":
         return ""
-    if not _is_html(context.flatten()):
+    if not _is_html(context):
         return mark_safe(f"{label}: {value}\n")  # noqa: S308  plain text: nothing reads it as markup
     return format_html("<tr><th>{}</th><td>{}</td></tr>", label, value)
 
@@ -30,7 +28,7 @@ def fact(context: template.Context, label: str, value: object) -> str:
 @register.simple_tag(takes_context=True)
 def code_block(context: template.Context, code: str) -> str:
     """`{% code_block code %}`: a code to type, alone on its line and large where there is HTML."""
-    if not _is_html(context.flatten()):
+    if not _is_html(context):
         return mark_safe(f"\n\n{code}\n\n")  # noqa: S308  plain text: nothing reads it as markup
     return format_html('\n\n<strong class="code">{}</strong>\n\n', code)
 

@@ -15,7 +15,8 @@ KIND = """{% extends layout %}{% load i18n terms_format mail_layout %}
     - one
     - two
 {% endblock %}
-{% block facts %}{% money 1250 "EUR" as refund %}{% fact "Refund" refund %}{% fact "Nothing" "" %}{% endblock %}
+{% block facts %}{% money 1250 "EUR" as refund %}{% fact "Refund" refund %}
+{% fact "Nothing" "" %}{% endblock %}
 {% block action_url %}https://example.com/?a=1&b=2{% endblock %}
 {% block action_label %}Look{% endblock %}
 """
