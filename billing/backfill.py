@@ -13,7 +13,7 @@ HORIZON = dt.timedelta(days=29)  # the provider keeps events for 30 days
 
 
 def fetch_missed_events(*, at: dt.datetime) -> int:
-    """Take in every event since the newest we have, less an hour; known ones are ignored. Returns how many were new."""
+    """Take in every event since the newest we have, less an hour; returns how many were not known yet."""
     newest = Incoming.objects.aggregate(newest=Max("created"))["newest"]
     since = max(newest - OVERLAP if newest else at - HORIZON, at - HORIZON)
     before = Incoming.objects.count()

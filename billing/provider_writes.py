@@ -52,7 +52,7 @@ def is_superseded(instruction: Instruction) -> bool:
 
 
 def read_instead(instruction: Instruction) -> Answer:
-    """Its outcome was unknown and something newer is wanted: read, so that the newer one starts from the truth."""
+    """Outcome unknown and something newer is wanted: read, so that the newer one starts from the truth."""
     if instruction.kind != Instruction.Kind.SUBSCRIPTION:
         return write(instruction)
     with calling() as stripe:

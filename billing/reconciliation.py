@@ -28,7 +28,7 @@ def due_customers(at: dt.datetime) -> QuerySet[Customer]:
 
 
 def reconcile_due(*, at: dt.datetime, limit: int = 500) -> int:
-    """Read what is due again from the provider; a difference that nobody told us of becomes an event someone sees."""
+    """Read what is due from the provider again; a difference nobody reported becomes an event."""
     done = 0
     for customer in due_customers(at).select_related("account")[:limit]:
         seen = _facts(customer)

@@ -37,7 +37,7 @@ def id_of(value: Any) -> str:
 
 
 def sync_everything(customer: Customer, *, at: dt.datetime) -> None:
-    """Read all that can still move for one customer: card, subscriptions, recent invoices and their payments."""
+    """Read all that can still move for a customer: card, subscriptions, recent invoices, their payments."""
     sync_customer(customer, at=at)
     with calling() as stripe:
         listed = {"customer": customer.provider_id, "limit": 100}
@@ -255,7 +255,7 @@ def sync_payment(customer: Customer, payment_intent: str, *, at: dt.datetime) ->
 
 
 def _fetch_payment(customer: Customer, payment_intent: str, invoice_id: str, *, at: dt.datetime) -> None:
-    """Read the charge, its refunds and disputes in that order, so that what is written is no older than it says."""
+    """Read charge, refunds, disputes in that order, so that what is written is no older than it says."""
     with calling() as stripe:
         intent = stripe.v1.payment_intents.retrieve(payment_intent, params={"expand": ["latest_charge"]})
         charge: Any = intent.latest_charge

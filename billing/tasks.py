@@ -36,6 +36,6 @@ def refresh_customer(customer_pk: int) -> None:
 
 @shared_task(name="billing.reconcile")
 def reconcile() -> int:
-    """Compare every live subscription and moving refund with the provider; fill gaps in the events (hourly)."""
+    """Compare live subscriptions and moving refunds with the provider; fill gaps in the events (hourly)."""
     run_job("billing.backfill", HOUR, backfill.fetch_missed_events)
     return run_job("billing.reconcile", HOUR, reconciliation.reconcile_due)

@@ -17,7 +17,7 @@ LARGEST = 1_000_000  # bytes
 @csrf_exempt
 @require_POST
 def stripe_webhook(request: HttpRequest) -> HttpResponse:
-    """Signature on the raw body, tolerance 300 s; 400 says that we did not believe it, 413 that it is too large."""
+    """Signature on the raw body, tolerance 300 s; 400: not believed, 413: too large."""
     if int(request.headers.get("Content-Length") or 0) > LARGEST:
         return HttpResponse(status=413)
     event = stripe_api.read_event(request.body, request.headers.get("Stripe-Signature", ""))

@@ -13,7 +13,7 @@ class InstructionQuerySet(models.QuerySet["Instruction"]):
     """Questions about what has to go out."""
 
     def due(self, at: dt.datetime) -> "InstructionQuerySet":
-        """To be sent now: waiting, or unanswered and its lease or back-off is over; one at a time per subject."""
+        """Send now: waiting, or unanswered with its lease or back-off over; one per subject at a time."""
         busy = Instruction.objects.filter(
             subject=models.OuterRef("subject"), status__in=("sending", "unknown")
         ).exclude(pk=models.OuterRef("pk"))
