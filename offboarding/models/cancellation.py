@@ -108,6 +108,9 @@ class Cancellation(models.Model):
     receipt_number = models.CharField(
         _("receipt number"), max_length=14, unique=True, default=new_receipt_number
     )
+    #: Hashes of the secrets in the receipt's and the undo link's address (see `offboarding.receipts`).
+    receipt_hash = models.CharField(max_length=64, unique=True)
+    undo_hash = models.CharField(max_length=64, unique=True)
     account = models.ForeignKey("accounts.Account", models.CASCADE, related_name="cancellations")
     subscription = models.ForeignKey(
         "billing.Subscription", models.CASCADE, null=True, related_name="cancellations"
