@@ -77,6 +77,12 @@ def test_the_wall_clock_of_a_named_zone_is_kept_across_a_clock_change():
     assert end.utcoffset() == timedelta(0)
 
 
+def test_no_period_later_is_the_anchor_even_where_the_clock_shows_it_twice():
+    anchor = at("2026-10-25T02:30:00", "Europe/Madrid", fold=0)
+
+    assert period_end(anchor, 0, "month") == anchor.astimezone(UTC)
+
+
 def test_an_unknown_interval_is_refused():
     with pytest.raises(ValueError, match="fortnight"):
         period_end(at("2026-01-01T00:00:00"), 1, "fortnight")

@@ -106,6 +106,12 @@ def test_terms_that_give_nothing_after_the_window_say_why():
     assert result.parts == ()
 
 
+def test_terms_that_give_nothing_need_no_excuse_where_nothing_was_paid():
+    facts = make_facts(make_invoice(paid_cash=0), day=10)
+
+    assert refund_for_stopping_now(replace(TERMS, after=After.NONE), facts).why_none == "nothing_paid"
+
+
 def test_terms_that_never_refund_say_that_instead():
     result = refund_for_stopping_now(replace(TERMS, full_days=0, after=After.NONE), make_facts(day=0))
 
@@ -186,6 +192,12 @@ def test_a_disputed_payment_is_not_refunded_a_second_time():
     result = refund_for_stopping_now(TERMS, make_facts(make_invoice(disputed=3000), day=2))
 
     assert (result.amount, result.why_none) == (0, "disputed")
+
+
+def test_of_two_reasons_the_weightier_one_is_given():
+    facts = make_facts(make_invoice(refunded=1000, disputed=2000), day=2)
+
+    assert refund_for_stopping_now(TERMS, facts).why_none == "disputed"
 
 
 def test_more_gone_back_than_came_in_is_treated_as_nothing_left():
@@ -273,6 +285,20 @@ def test_a_one_off_is_used_up_at_once_but_belongs_to_a_full_refund():
     assert refund_for_stopping_now(TERMS, make_facts(invoice, day=2)).amount == 3900
 
 
+def test_a_one_off_yet_to_come_is_unused():
+    later = make_line(900, tax=150, starts=END, ends=END, line="il_workshop")
+
+    assert refund_for_stopping_now(TERMS, make_facts(make_invoice(later))).amount == 900
+
+
+def test_a_cent_left_over_is_explained_by_the_line_that_has_a_fraction():
+    thirds = make_line(1000, tax=0, line="il_2")
+
+    result = refund_for_stopping_now(TERMS, make_facts(make_invoice(make_line(), thirds), day=10))
+
+    assert [line.amount for line in result.lines] == [0, 2000, 667]
+
+
 def test_usage_billed_in_arrears_stays_paid_when_a_renewal_is_undone():
     usage = make_line(700, tax=0, starts=RENEWAL - 30 * DAY, ends=RENEWAL, line="il_usage")
 
@@ -345,6 +371,21 @@ def test_terms_that_give_more_than_the_law_are_kept():
     assert result.lines[0].params == {"terms": 3000, "law": 2800}
 
 
+def test_equal_money_with_access_kept_is_more_than_the_law():
+    result = refund_for_stopping_now(TERMS, make_eu_consumer())
+
+    assert (result.amount, result.basis, result.keeps_access) == (3000, Basis.TERMS, True)
+
+
+def test_the_law_undoes_usage_of_the_contract_too():
+    usage = make_line(700, tax=0, starts=RENEWAL - 3 * DAY, ends=RENEWAL, line="il_usage")
+
+    result = refund_by_law(make_eu_consumer(make_invoice(make_line(), usage)))
+
+    assert result is not None
+    assert result.amount == 3700
+
+
 def test_on_a_tie_the_law_is_the_basis():
     terms = replace(TERMS, keep_access=False)
 
@@ -386,6 +427,18 @@ def test_three_decimals_are_paid_out_in_tens_in_the_customers_favour():
 
     assert result.amount == 3340
     assert [(line.code, line.amount) for line in result.lines[1:]] == [("line_unused", 3334), ("rounding", 6)]
+
+
+def test_what_cannot_be_paid_out_of_an_odd_remainder_is_explained():
+    invoice = make_invoice(make_line(10_000, tax=0), currency="KWD", refunded=15)
+
+    result = refund_for_stopping_now(TERMS, make_facts(invoice, day=2))
+
+    assert result.amount == result.parts[0].amount == 9980
+    assert [(line.code, line.amount) for line in result.lines[2:]] == [
+        ("already_refunded", -15),
+        ("rounding", -5),
+    ]
 
 
 def test_one_refund_is_in_one_currency():
