@@ -132,13 +132,18 @@ def run_installer(folder: Path, locks: list[Path]) -> None:
         str(folder / "bin" / "python"),
         "--require-hashes",
     ]
-    environment = {**os.environ, "UV_LINK_MODE": os.environ.get("UV_LINK_MODE", "copy")}
-    environment.pop("VIRTUAL_ENV", None)
-    if subprocess.run([*command, *requirements], env=environment, check=False).returncode:
-        raise SetupFailed(
-            "The requirements could not be installed (see above). Is the package index reachable?\n"
-            "Behind a proxy set HTTPS_PROXY; for a mirror set UV_INDEX_URL; then start again."
+    environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    # The second try believes the system's certificates: behind a company's proxy only they are right.
+    for trust in ({}, {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}):
+        tried = subprocess.run(
+            [*command, *requirements], env=environment | trust, stderr=subprocess.PIPE, text=True, check=False
         )
+        if tried.returncode == 0:
+            return
+    raise SetupFailed(
+        f"{tried.stderr}\nThe requirements could not be installed. Is the package index reachable?\n"
+        "Behind a proxy set HTTPS_PROXY; for a mirror set UV_INDEX_URL; then start again."
+    )
 
 
 def find_uv(folder: Path) -> str:

@@ -24,6 +24,8 @@ COMPANY_NAME = env("COMPANY_NAME", default="Good Terms")
 SUPPORT_EMAIL = env("SUPPORT_EMAIL", default="support@example.com")
 #: Days in reports are counted in the company's zone, and numbers restart with its calendar year.
 COMPANY_TIME_ZONE = env("COMPANY_TIME_ZONE", default="Europe/Madrid")
+#: What the company sells in (ISO 4217): offered at sign-up, kept for the life of the account.
+CURRENCIES = env.list("CURRENCIES", default=["EUR", "USD", "GBP"])
 
 INSTALLED_APPS = [
     "unfold",
@@ -57,6 +59,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "accounts.middleware.ReaderMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -84,10 +87,7 @@ TEMPLATES: list[dict[str, Any]] = [
 
 # --- Database and cache -----------------------------------------------------------------------
 DATABASES: dict[str, dict[str, Any]] = {
-    "default": database(
-        env.db_url("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'var' / 'db.sqlite3'}"),
-        pool=env.int("DATABASE_POOL", default=0),
-    )
+    "default": database(env.db_url("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'var' / 'db.sqlite3'}"))
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Rate limits and the replay guard of one-time codes need a cache that all processes share. It is in
@@ -121,7 +121,9 @@ SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 
 LOGIN_URL = "account_login"
-LOGIN_REDIRECT_URL = "/"
+LOGIN_REDIRECT_URL = "account_list"
+ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
+ACCOUNT_FORMS = {"signup": "accounts.forms.SignupForm"}
 ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}

@@ -3,13 +3,14 @@
 `bin/demo` sets the environment; nothing here is fit for a server.
 """
 
+import os
 from pathlib import Path
 
 from config.settings.base import *  # noqa: F403
 from config.settings.base import BASE_DIR, REDIS_URL, env
 
 #: Everything the demo keeps: database, mails, logs, keys.
-DEMO_DIR = Path(env("DEMO_DIR", default=str(BASE_DIR / "var" / "demo")))
+DEMO_DIR = Path(os.environ.get("DEMO_DIR", BASE_DIR / "var" / "demo"))
 
 SECRET_KEY = env("SECRET_KEY", default="demonstration-only-secret-key-not-for-any-other-use")
 ALLOWED_HOSTS = ["localhost", "127.0.0.1"]

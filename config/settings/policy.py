@@ -17,7 +17,7 @@ def database(parsed: dict[str, Any], *, pool: int = 0) -> dict[str, Any]:
         }
     elif pool:
         options["pool"] = {"min_size": 1, "max_size": pool, "timeout": 10}
-    return {**parsed, "OPTIONS": options}
+    return {**parsed, "OPTIONS": options, "CONN_HEALTH_CHECKS": True}
 
 
 def origin(url: str) -> str:

@@ -6,12 +6,16 @@ from django.core.exceptions import ImproperlyConfigured
 
 from config.settings.base import *  # noqa: F403
 from config.settings.base import ALLAUTH_TRUSTED_PROXY_COUNT, SENTRY_DSN, SITE_URL, env
+from config.settings.policy import database
 from config.settings.safety import problems
 
 found = problems(os.environ)
 if found:
     remedy = "See .env.example and docs/operations.md."
     raise ImproperlyConfigured("\n".join(["Good Terms does not start:", *found, remedy]))
+
+# Each web process and each worker process keeps up to this many connections.
+DATABASES = {"default": database(env.db_url("DATABASE_URL"), pool=env.int("DATABASE_POOL", default=4))}
 
 # --- Mail: "smtp", or the name of a provider that anymail speaks to -----------------------------
 EMAIL_PROVIDER = env("EMAIL_PROVIDER", default="")

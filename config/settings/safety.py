@@ -36,7 +36,7 @@ def _secret(env: Mapping[str, str]) -> list[str]:
     )
     if not key:
         return [f"SECRET_KEY is missing. {how}"]
-    if len(key) < 40 or len(set(key)) < 8 or "change" in key.lower() or "only-secret-key" in key:
+    if len(key) < 50 or len(set(key)) < 8 or "change" in key.lower() or "only-secret-key" in key:
         return [f"SECRET_KEY is not safe: it is short, repetitive or an example. {how}"]
     return []
 

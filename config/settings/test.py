@@ -1,7 +1,7 @@
 """Tests: real database, real sandbox, real broker where a test needs one; only hashing is cheap."""
 
 from config.settings.base import *  # noqa: F403
-from config.settings.base import BASE_DIR, env
+from config.settings.base import BASE_DIR
 
 SECRET_KEY = "tests-only-secret-key-that-is-long-enough-for-signing"
 ALLOWED_HOSTS = ["*"]
@@ -11,7 +11,7 @@ EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 STRIPE_TEST_CLOCKS = True
-CLOCK_FILE = env("CLOCK_FILE", default=str(BASE_DIR / "var" / "test-clock"))
+CLOCK_FILE = str(BASE_DIR / "var" / "test-clock")
 STAFF_NEED_MFA = False
 DEMO_PAGES = True
 WHITENOISE_AUTOREFRESH = True
