@@ -44,7 +44,8 @@ class Report:
         """Run one phase, showing its output; a failure does not stop the others."""
         print(f"\n=== {name}", flush=True)
         started = time.monotonic()
-        code = subprocess.run(command, cwd=ROOT, env={**os.environ, **(env or {})}, check=False).returncode
+        env = {**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings.test", **(env or {})}
+        code = subprocess.run(command, cwd=ROOT, env=env, check=False).returncode
         self.phases.append((name, code == 0, time.monotonic() - started))
         return code == 0
 
@@ -111,7 +112,7 @@ def static_phases(report: Report) -> None:
     report.run("types", [str(BIN / "mypy"), *present, "bin"])
     report.run("import rules", [str(BIN / "lint-imports"), "--no-cache"])
     manage = [sys.executable, "manage.py"]
-    settings = {"DJANGO_SETTINGS_MODULE": "config.settings.test", "DATABASE_URL": sqlite_url()}
+    settings = {"DATABASE_URL": sqlite_url()}
     report.run("system checks", [*manage, "check", "--fail-level", "WARNING"], settings)
     report.run(
         "migrations complete", [*manage, "makemigrations", "--check", "--dry-run", *APPS[:3]], settings
@@ -129,7 +130,7 @@ def tests(report: Report, name: str, arguments: list[str], env: dict[str, str]) 
     command = [sys.executable, "-m", "pytest", f"--junitxml={results}", "-q"]
     if not arguments:
         command += ["-n", "2", "--dist", "loadfile", "--durations", "8"]
-    report.run(name, command + arguments, {"DJANGO_SETTINGS_MODULE": "config.settings.test", **env})
+    report.run(name, command + arguments, env)
     report.read(results)
     if find_chromium() is None and not report.missing:
         report.missing.append(

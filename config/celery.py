@@ -11,7 +11,8 @@ from typing import Any
 from celery import Celery, signals
 from celery.schedules import crontab
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.dev")
+# Whoever names no settings gets the strict ones, never those of a developer.
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.prod")
 logger = logging.getLogger("good_terms.task")
 
 

@@ -6,10 +6,14 @@ Every `env(...)` here is described in `.env.example`; a test holds the two toget
 from pathlib import Path
 from typing import Any
 
+import django_stubs_ext
 import environ
 from django.utils.translation import gettext_lazy as _
 
 from config.settings.policy import content_security_policy, database
+
+# Lets Django's classes be written with their type (`ModelAdmin[Account]`) where strict typing asks for it.
+django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 env = environ.Env()
