@@ -1,0 +1,316 @@
+"""Each rule of the terms as one plain sentence, made from its column in the active language.
+
+These sentences are the public terms: `accounts.terms` puts them together, hashes and compares them.
+A test fails when a rule column has no sentence here.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from babel.lists import format_list
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from accounts.models import Terms
+from accounts.templatetags.terms_format import reader_locale
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrOrPromise as StrOrPromise
+
+
+def trial_grace_days(terms: Terms) -> str:
+    n = terms.trial_grace_days
+    if n == 0:
+        return _(
+            "A trial that ends without a plan is frozen at once. Nothing is charged and nothing is deleted."
+        )
+    return ngettext(
+        "When a trial ends without a plan there is %(n)d day of grace, in which we remind you, "
+        "before the account is frozen. Nothing is charged.",
+        "When a trial ends without a plan there are %(n)d days of grace, in which we remind you, "
+        "before the account is frozen. Nothing is charged.",
+        n,
+    ) % {"n": n}
+
+
+def trial_extension_days(terms: Terms) -> str:
+    n = terms.trial_extension_days
+    if n == 0:
+        return _("Need more time to try it? Write to us: we look at each case.")
+    return ngettext(
+        "You can make your trial %(n)d day longer yourself.",
+        "You can make your trial %(n)d days longer yourself.",
+        n,
+    ) % {"n": n}
+
+
+def trial_extensions_max(terms: Terms) -> str:
+    n = terms.trial_extensions_max
+    if n == 0:
+        return _("A trial is not made longer without talking to us.")
+    return ngettext(
+        "You can do that %(n)d time; after that, write to us.",
+        "You can do that %(n)d times; after that, write to us.",
+        n,
+    ) % {"n": n}
+
+
+def dunning_attempt_days(terms: Terms) -> str:
+    tries = list(terms.dunning_attempt_days)
+    if not tries:
+        return _("When a payment fails we do not try it again by ourselves.")
+    shown = format_list([str(day) for day in tries], locale=reader_locale())
+    return ngettext(
+        "When a payment fails we try it again on day %(days)s after it was due, "
+        "or on a day of your choice, and we write to you.",
+        "When a payment fails we try it again on days %(days)s after it was due, "
+        "or on a day of your choice, and we write to you.",
+        len(tries),
+    ) % {"days": shown}
+
+
+def dunning_block_after(terms: Terms) -> str:
+    n = terms.dunning_block_after
+    return ngettext(
+        "Access stays on until %(n)d attempt has failed.",
+        "Access stays on until %(n)d attempts have failed.",
+        n,
+    ) % {"n": n}
+
+
+def dunning_grace_days(terms: Terms) -> str:
+    n = terms.dunning_grace_days
+    if n == 0:
+        return _("There are no further days of access after that. It is back the moment you pay.")
+    return ngettext(
+        "In any case you keep access for %(n)d day after the first failure. It is back the moment you pay.",
+        "In any case you keep access for %(n)d days after the first failure. It is back the moment you pay.",
+        n,
+    ) % {"n": n}
+
+
+def dunning_end(terms: Terms) -> str:
+    return {
+        Terms.DunningEnd.FREEZE: _(
+            "When the last attempt has failed the account stays frozen, with your data, until you pay."
+        ),
+        Terms.DunningEnd.CANCEL: _("When the last attempt has failed the subscription ends."),
+        Terms.DunningEnd.FREE_PLAN: _("When the last attempt has failed the account moves to the free plan."),
+        Terms.DunningEnd.KEEP: _("When the last attempt has failed a person writes to you."),
+    }[Terms.DunningEnd(terms.dunning_end)]
+
+
+def open_invoice(terms: Terms) -> str:
+    return {
+        Terms.OpenInvoice.VOID: _("If you leave with an unpaid invoice it is cancelled: you owe nothing."),
+        Terms.OpenInvoice.USED_PART: _(
+            "If you leave with an unpaid invoice it is reduced to the days that you used."
+        ),
+        Terms.OpenInvoice.FULL: _("If you leave with an unpaid invoice it is still owed in full."),
+    }[Terms.OpenInvoice(terms.open_invoice)]
+
+
+def refund_full_days(terms: Terms) -> str:
+    n = terms.refund_full_days
+    if n == 0:
+        return _("There are no days after a payment in which all of it is refunded.")
+    return ngettext(
+        "Within %(n)d day of a payment you can stop and get all of it back.",
+        "Within %(n)d days of a payment you can stop and get all of it back.",
+        n,
+    ) % {"n": n}
+
+
+def refund_after(terms: Terms) -> str:
+    if terms.refund_after == Terms.After.PRO_RATA:
+        return _("Later you can stop at any time and get back the part of the period that you have not used.")
+    return _("Later nothing is refunded: you keep what you paid for until the end of the period.")
+
+
+def refund_keeps_access(terms: Terms) -> str:
+    if terms.refund_keeps_access:
+        return _("After a full refund you still have access until the end of the period.")
+    return _("After a full refund access ends at once.")
+
+
+def refund_once_per_months(terms: Terms) -> str:
+    n = terms.refund_once_per_months
+    if n == 0:
+        return _("There is no limit on how often you can have such a refund.")
+    return ngettext(
+        "You can have one such refund in %(n)d month. What the law grants you does not count.",
+        "You can have one such refund in %(n)d months. What the law grants you does not count.",
+        n,
+    ) % {"n": n}
+
+
+def refund_arrival_days(terms: Terms) -> str:
+    n = terms.refund_arrival_days
+    return ngettext(
+        "The money goes back the way you paid, and arrives within %(n)d day.",
+        "The money goes back the way you paid, and arrives within %(n)d days.",
+        n,
+    ) % {"n": n}
+
+
+def free_days(terms: Terms) -> str:
+    n = terms.free_days
+    if n == 0:
+        return _("We do not offer free days in place of a refund.")
+    return ngettext(
+        "Before you decide on a refund you can take %(n)d free day. The refund you could have had that day "
+        "stays reserved for you.",
+        "Before you decide on a refund you can take %(n)d free days. The refund you could have had that day "
+        "stays reserved for you.",
+        n,
+    ) % {"n": n}
+
+
+def free_days_claim_days(terms: Terms) -> str:
+    n = terms.free_days_claim_days
+    return ngettext(
+        "When free days end you have %(n)d day to claim the reserved refund, to the cent.",
+        "When free days end you have %(n)d days to claim the reserved refund, to the cent.",
+        n,
+    ) % {"n": n}
+
+
+def pause_max_months(terms: Terms) -> str:
+    n = terms.pause_max_months
+    if n == 0:
+        return _("A subscription cannot be paused.")
+    return ngettext(
+        "You can pause your subscription for up to %(n)d month and end the pause at any time.",
+        "You can pause your subscription for up to %(n)d months and end the pause at any time.",
+        n,
+    ) % {"n": n}
+
+
+def pause_per_months(terms: Terms) -> str:
+    n = terms.pause_per_months
+    if n == 0:
+        return _("There is no limit on how often you can pause.")
+    return ngettext("You can pause once in %(n)d month.", "You can pause once in %(n)d months.", n) % {"n": n}
+
+
+def pause_notice_days(terms: Terms) -> str:
+    n = terms.pause_notice_days
+    return ngettext(
+        "We write to you %(n)d day before a pause ends and billing starts again.",
+        "We write to you %(n)d days before a pause ends and billing starts again.",
+        n,
+    ) % {"n": n}
+
+
+def offers_call(terms: Terms) -> str:
+    if terms.offers_call:
+        return _(
+            "If you leave we offer you a short call, after your cancellation is recorded. It is up to you."
+        )
+    return _("If you leave nobody calls you.")
+
+
+def team_hold_hours(terms: Terms) -> str:
+    n = terms.team_hold_hours
+    return ngettext(
+        "If an owner asks for an account with teammates to be deleted, everyone is told at once and "
+        "another owner has %(n)d hour to stop it.",
+        "If an owner asks for an account with teammates to be deleted, everyone is told at once and "
+        "another owner has %(n)d hours to stop it.",
+        n,
+    ) % {"n": n}
+
+
+def deletion_days(terms: Terms) -> str:
+    n = terms.deletion_days
+    return ngettext(
+        "If you close the account and ask for deletion, your data is deleted after %(n)d day. "
+        "Until then you can change your mind.",
+        "If you close the account and ask for deletion, your data is deleted after %(n)d days. "
+        "Until then you can change your mind.",
+        n,
+    ) % {"n": n}
+
+
+def retrieval_days(terms: Terms) -> str:
+    n = terms.retrieval_days
+    return ngettext(
+        "If your access ends in any other way you can fetch your data for %(n)d day, at no cost.",
+        "If your access ends in any other way you can fetch your data for %(n)d days, at no cost.",
+        n,
+    ) % {"n": n}
+
+
+def retention_days(terms: Terms) -> str:
+    n = terms.retention_days
+    return ngettext(
+        "Your data is deleted %(n)d day after the end. Until then you can come back to it.",
+        "Your data is deleted %(n)d days after the end. Until then you can come back to it.",
+        n,
+    ) % {"n": n}
+
+
+def purge_notice_days(terms: Terms) -> str:
+    """Not a column: the same for every version (`Terms.PURGE_NOTICE_DAYS`)."""
+    shown = format_list([str(day) for day in terms.PURGE_NOTICE_DAYS], locale=reader_locale())
+    return _("Before we delete it we write to you: %(days)s days ahead.") % {"days": shown}
+
+
+def export_days(terms: Terms) -> str:
+    n = terms.export_days
+    return ngettext(
+        "A download that you asked for stays available for %(n)d day; you can ask for another at any time.",
+        "A download that you asked for stays available for %(n)d days; you can ask for another at any time.",
+        n,
+    ) % {"n": n}
+
+
+def statutory_rights(terms: Terms) -> str:
+    """Not a column: the law stands above any terms."""
+    return _(
+        "Where the law gives you more than these terms do, the law applies, "
+        "and we apply it without being asked."
+    )
+
+
+def immediate_start(terms: Terms) -> str:
+    """Not a column: what someone agrees to who asks for the service before the withdrawal period is over."""
+    return _(
+        "You can ask us to start at once. If you then withdraw within the period that the law gives you, "
+        "you pay only for the days until you withdrew."
+    )
+
+
+#: Sections and their rules, in the order in which people read them. A rule's code is its function's name.
+SECTIONS: Final[list[tuple[str, "StrOrPromise", list[Callable[[Terms], str]]]]] = [
+    ("trial", gettext_lazy("Trying it out"), [trial_grace_days, trial_extension_days, trial_extensions_max]),
+    (
+        "payment",
+        gettext_lazy("When a payment fails"),
+        [dunning_attempt_days, dunning_block_after, dunning_grace_days, dunning_end, open_invoice],
+    ),
+    (
+        "refund",
+        gettext_lazy("Refunds"),
+        [
+            refund_full_days,
+            refund_after,
+            refund_keeps_access,
+            refund_once_per_months,
+            refund_arrival_days,
+            free_days,
+            free_days_claim_days,
+        ],
+    ),
+    (
+        "pause",
+        gettext_lazy("Pauses and calls"),
+        [pause_max_months, pause_per_months, pause_notice_days, offers_call],
+    ),
+    (
+        "data",
+        gettext_lazy("Your data"),
+        [export_days, retrieval_days, retention_days, purge_notice_days, deletion_days, team_hold_hours],
+    ),
+    ("law", gettext_lazy("The law"), [statutory_rights, immediate_start]),
+]
