@@ -3,3 +3,15 @@ from django.apps import AppConfig
 
 class AccountsConfig(AppConfig):
     name = "accounts"
+
+    def ready(self) -> None:
+        from accounts import (
+            calendar,
+            history_words,
+            mail_reports,  # noqa: F401 (listens to the mail service)
+            notice_kinds,
+        )
+
+        calendar.register("accounts.mails", calendar.mails_to_come)
+        history_words.register_words()
+        notice_kinds.register_kinds()

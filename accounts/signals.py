@@ -1,6 +1,10 @@
-"""Signals through which the apps above hear of what happens here."""
+"""Signals through which the apps above hear of what happens here. All are sent inside the transaction."""
 
 from django.dispatch import Signal
 
-#: An account's access was opened or closed: `account`, `at`. Sent inside the transaction.
+#: An account's access was opened or closed: `account`, `at`.
 access_changed = Signal()
+#: Someone opened an account (sender `Account`): `account`, `at`. Billing puts it on its first plan.
+account_opened = Signal()
+#: The account's country, zone, name or language was changed: `account`, `changed` (column names), `at`.
+account_changed = Signal()

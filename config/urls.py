@@ -17,6 +17,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.urls")),
     path("mail/", include("anymail.urls")),
+    path("", include("accounts.urls")),
     path("", include("billing.urls")),
 ]
 

@@ -1,0 +1,50 @@
+"""What this app records, in words."""
+
+from django.utils.translation import gettext_lazy as _
+
+from accounts.history import Facts, choice, country, number, phrase, register
+from accounts.models import Member
+
+COLUMNS = {"name": _("name"), "time_zone": _("time zone"), "language": _("language")}
+
+
+def _columns(facts: Facts) -> str:
+    return ", ".join(str(COLUMNS.get(name, _("something else"))) for name in facts.get("columns", []))
+
+
+def register_words() -> None:
+    """Called from `AppConfig.ready`."""
+    role, before, after = (choice(fact, Member.Role) for fact in ("role", "before", "after"))
+    register(
+        "account.opened",
+        _("The account was opened for %(customer)s in %(country)s."),
+        customer=phrase("customer", {"business": _("a business"), "consumer": _("a private person")}),
+        country=country("country"),
+    )
+    register("account.trialing", _("The trial runs."))
+    register("account.active", _("The account is active."))
+    register("account.grace", _("A payment is due; access stays on for now."))
+    register("account.frozen", _("Access was turned off."))
+    register("account.closed", _("The account was closed."))
+    register("account.erased", _("The account was erased."))
+    register(
+        "account.country_changed",
+        _("The country was changed from %(before)s to %(after)s."),
+        before=country("before"),
+        after=country("after"),
+    )
+    register("account.settings_changed", _("The settings were changed: %(columns)s."), columns=_columns)
+    register("terms.accepted", _("Version %(version)s of the terms was accepted."), version=number("version"))
+    register("member.invited", _("Someone was invited as %(role)s."), role=role)
+    register("member.invitation_withdrawn", _("An invitation was withdrawn."))
+    register("member.joined", _("%(person)s joined the team as %(role)s."), role=role)
+    register(
+        "member.role_changed",
+        _("%(person)s was %(before)s and is now %(after)s."),
+        before=before,
+        after=after,
+    )
+    register("member.removed", _("%(person)s was removed from the team."))
+    register("member.left", _("%(person)s left the team."))
+
+

@@ -1,0 +1,78 @@
+"""Every page of an account goes through here: who asks, for which account, with which role."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, Literal, ParamSpec, cast
+
+from allauth.account.decorators import reauthentication_required
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+
+from accounts.models import Account, Member, User
+
+Role = Literal["member", "payer", "owner"]
+P = ParamSpec("P")
+Scoped = Callable[Concatenate["AccountRequest", P], HttpResponse]
+Open = Callable[Concatenate[HttpRequest, P], HttpResponse]
+
+
+class AccountRequest(HttpRequest):
+    """A request by a signed-in member of `account`."""
+
+    user: User
+    account: Account
+    member: Member
+
+
+def account_page(role: Role = "member") -> Callable[[Scoped[P]], Open[P]]:
+    """For a view whose address carries `account_id`; the view gets an `AccountRequest` without it.
+
+    Strangers and unknown accounts get 404, members without the role a page that says who has it.
+    Sets the account's time zone for the rest of the request. One query.
+    """
+
+    def decorate(view: Scoped[P]) -> Open[P]:
+        @login_required
+        @wraps(view)
+        def wrapped(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+            scoped = _enter(request, str(kwargs.pop("account_id")))
+            if not has_role(scoped.member, role):
+                return _say_who_can(scoped, role)
+            return view(scoped, *args, **kwargs)
+
+        return cast("Open[P]", wrapped)
+
+    return decorate
+
+
+def reauthenticated(view: Scoped[P]) -> Scoped[P]:
+    """For what moves money, data or rights: sign-in must be fresh, else it is asked for first.
+
+    A form that was sent meanwhile is kept and goes through afterwards. Goes below `account_page`.
+    """
+    return cast("Scoped[P]", reauthentication_required(view))
+
+
+def has_role(member: Member, role: Role) -> bool:
+    """Whether a member may do what is for `role`: owners may do all, billing members may pay."""
+    return {"member": True, "payer": member.may_pay, "owner": member.is_owner}[role]
+
+
+def _enter(request: HttpRequest, account_id: str) -> AccountRequest:
+    scoped = cast(AccountRequest, request)
+    member = Member.objects.of(scoped.user).filter(account__public_id=account_id).first()
+    if member is None:
+        raise Http404
+    scoped.account, scoped.member = member.account, member
+    member.user = scoped.user
+    timezone.activate(member.account.zone)
+    return scoped
+
+
+def _say_who_can(request: AccountRequest, role: Role) -> HttpResponse:
+    seats = request.account.members.current()
+    able = seats.owners() if role == "owner" else seats.payers()
+    context = {"account": request.account, "able": able.select_related("user"), "role": role}
+    return render(request, "accounts/not_your_role.html", context, status=403)

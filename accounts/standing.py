@@ -1,0 +1,50 @@
+"""The account's state in words: the same sentence on its page, in mails and for support."""
+
+import datetime as dt
+from dataclasses import dataclass
+
+from django.utils.translation import gettext as _
+
+from accounts.access import decide_access
+from accounts.models import Account
+from accounts.templatetags import terms_format
+
+
+@dataclass(frozen=True)
+class Standing:
+    """State in a word, with its tone (success, warn, danger, info), and what it means."""
+
+    label: str
+    tone: str
+    text: str
+
+
+def standing(account: Account, *, at: dt.datetime) -> Standing:
+    """What this account's state means at this moment; the last moment of access decides, not the sweep."""
+    access = decide_access(state=account.state, access_ends_at=account.access_ends_at, at=at)
+    if access.is_open:
+        return _open(account)
+    since = terms_format.moment(account.access_ends_at)
+    if access.reason == "ended":
+        return Standing(_("ended"), "warn", _("Access ended on %(since)s.") % {"since": since})
+    if account.state == Account.State.FROZEN:
+        return Standing(
+            _("frozen"),
+            "danger",
+            _("Access is off and nothing of yours is lost. It is back the moment you pay or choose a plan."),
+        )
+    closed = terms_format.day(account.closed_at)
+    return Standing(_("closed"), "info", _("This account was closed on %(day)s.") % {"day": closed})
+
+
+def _open(account: Account) -> Standing:
+    until = account.access_ends_at
+    if account.state == Account.State.TRIALING:
+        label, tone, text = _("trial"), "info", _("You are trying it out.")
+    elif account.state == Account.State.GRACE:
+        label, tone, text = _("payment is due"), "warn", _("Something is to be paid; access is still on.")
+    else:
+        label, tone, text = _("active"), "success", _("Everything is on.")
+    if until is not None:
+        text += " " + _("Access is on until %(moment)s.") % {"moment": terms_format.moment(until)}
+    return Standing(label, tone, text)
