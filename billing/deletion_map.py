@@ -1,0 +1,383 @@
+"""What becomes of every field of this app and of dj-stripe's mirror.
+
+The books (invoices, payments, refunds and what they refer to) are kept until the end of the
+calendar year plus the years that the account's country asks for, without names, cards and free
+text. The mirror repeats the provider's personal data, so the rows of an erased customer go
+altogether; what the operator's own catalogue, bank and webhooks need concerns no customer.
+"""
+
+from django.db.models import Q
+from django.utils.translation import gettext_noop as _
+
+from accounts.classification import ANONYMISE, DELETE, KEEP, NOT_PERSONAL, Find, Subject, classify
+from billing.models import Customer, Instruction
+
+BOOKS = _("The law asks for invoices and payments, and for what explains them, for some years.")
+INBOX = _("An event of the provider is applied once; its ids and times lead to nobody.")
+UNSETTLED = _("Someone still has to look at it; it holds ids only.")
+
+# --- billing ------------------------------------------------------------------------------------
+classify(
+    "billing.Plan",
+    NOT_PERSONAL,
+    hidden="""id code name_en name_es summary_en summary_es amount currency interval trial_days
+        trial_needs_card provider_price is_active""",
+    key="code",
+)
+classify(
+    "billing.Customer",
+    KEEP,
+    name="payment_customer",
+    path="account",
+    exported="provider_id card_brand card_last4 card_expires credit currency",
+    hidden="""id account test_clock card_id card_fingerprint lock_until lock_token reconciled_at deleted_at
+        synced_at""",
+    anonymise={
+        "card_id": "",
+        "card_brand": "",
+        "card_last4": "",
+        "card_expires": "",
+        "card_fingerprint": "",
+        "test_clock": "",
+    },
+    because=BOOKS,
+)
+classify(
+    "billing.Subscription",
+    KEEP,
+    name="subscriptions",
+    path="account",
+    exported="""public_id plan provider_id status started_at period_start period_end trial_end first_paid_at
+        cancel_at ended_at""",
+    hidden="id account desired_version synced_at",
+    because=BOOKS,
+    key="public_id",
+)
+classify(
+    "billing.Pause",
+    DELETE,
+    name="pauses",
+    path="subscription__account",
+    exported="subscription status starts_at resumes_at created_at ended_at",
+    hidden="id",
+)
+classify(
+    "billing.Invoice",
+    KEEP,
+    name="invoices",
+    path="account",
+    exported="""provider_id number subscription status billing_reason currency subtotal discount tax total
+        amount_due amount_paid amount_remaining credit_applied created_at due_at paid_at attempt_count
+        period_start period_end""",
+    hidden="id account next_attempt_at synced_at",
+    because=BOOKS,
+    key="provider_id",
+)
+classify(
+    "billing.InvoiceLine",
+    KEEP,
+    name="invoice_lines",
+    path="invoice__account",
+    exported="invoice provider_id description net tax starts_at ends_at is_proration",
+    hidden="id",
+    because=BOOKS,
+)
+classify(
+    "billing.Payment",
+    KEEP,
+    name="payments",
+    path="account",
+    exported="""charge_id provider_id invoice amount currency method_brand method_last4 paid_at
+        refund_reserved refunded_elsewhere disputed""",
+    hidden="id account balance_transaction method_fingerprint",
+    anonymise={"method_brand": "", "method_last4": "", "method_fingerprint": ""},
+    because=BOOKS,
+    key="charge_id",
+)
+classify(
+    "billing.Dispute",
+    KEEP,
+    name="disputes",
+    path="payment__account",
+    exported="payment provider_id amount currency status reason opened_at",
+    hidden="id synced_at",
+    because=BOOKS,
+)
+classify(
+    "billing.Refund",
+    KEEP,
+    name="refunds",
+    path="account",
+    exported="""public_id payment reason_ref quote_ref terms basis amount tax currency state provider_id
+        failure is_voluntary created_at sent_at moved_at failed_at arrives_by""",
+    hidden="id account approved_by",
+    because=BOOKS,
+    key="public_id",
+)
+classify(
+    "billing.RefundMovement",
+    KEEP,
+    name="refund_movements",
+    path="refund__account",
+    exported="refund kind amount tax currency moved_at",
+    hidden="id balance_transaction",
+    because=BOOKS,
+)
+classify(
+    "billing.Instruction",
+    KEEP,
+    path="account",
+    hidden="""id public_id account kind subject version desired answer idempotency_key status attempts
+        next_attempt_at first_sent_at lease_until lease_token error closed_reason created_at done_at""",
+    anonymise={"closed_reason": "", "error": "", "answer": {}},
+    because=UNSETTLED,
+    only=lambda: Q(status=Instruction.Status.DEAD),
+)
+classify(
+    "billing.Incoming",
+    ANONYMISE,
+    find=lambda subject: Q(customer_id__in=provider_ids(subject)),
+    hidden="""id event_id type object_id customer_id created received_at status attempts next_attempt_at
+        lease_until lease_token error done_at mirrored_at mirror_attempts""",
+    anonymise={"error": ""},
+    because=INBOX,
+)
+
+
+# --- dj-stripe's mirror -------------------------------------------------------------------------
+#: The columns that dj-stripe gives to nearly every model of its own.
+BASE = (
+    "djstripe_created djstripe_updated stripe_data djstripe_id id djstripe_owner_account livemode created"
+    " metadata"
+)
+
+
+def provider_ids(subject: Subject) -> list[str]:
+    """The provider's ids of the account's customer: none or one."""
+    return list(Customer.objects.filter(account_id=subject.account).values_list("provider_id", flat=True))
+
+
+def of_customer(*paths: str) -> Find:
+    """Rows that reach the customer's provider id by any of these ORM paths (or keys of a JSON body)."""
+
+    def find(subject: Subject) -> Q:
+        ids = provider_ids(subject)
+        found = Q(pk__in=[])
+        for path in paths:
+            found |= Q(**{f"{path}__in": ids})
+        return found
+
+    return find
+
+
+def mirror(model: str, *paths: str, hidden: str = BASE, exported: str = "", name: str = "") -> None:
+    """A copy of the provider's object about one customer: deleted."""
+    found = of_customer(*paths)
+    classify(
+        f"djstripe.{model}",
+        DELETE,
+        name=name,
+        path=found,
+        exported=exported,
+        hidden=hidden,
+        is_mirror=True,
+    )
+
+
+def catalogue(model: str, hidden: str = BASE, apart: str = "") -> None:
+    """The operator's own objects, or features of the provider that the product does not use."""
+    classify(f"djstripe.{model}", NOT_PERSONAL, hidden=hidden, apart=apart)
+
+
+def _exported(columns: str) -> dict[str, str]:
+    """The body and the id go into an export; the other columns repeat them."""
+    rest = " ".join(name for name in columns.split() if name not in ("id", "stripe_data"))
+    return {"exported": "id stripe_data", "hidden": rest}
+
+
+mirror(
+    "Customer",
+    "id",
+    name="provider_customer",
+    **_exported(f"{BASE} email default_payment_method subscriber date_purged"),
+)
+mirror(
+    "PaymentMethod",
+    "customer",
+    "stripe_data__customer",
+    name="provider_cards",
+    **_exported(f"{BASE} customer"),
+)
+mirror(
+    "Invoice",
+    "customer",
+    name="provider_invoices",
+    **_exported(f"{BASE} charge customer default_payment_method payment_intent subscription"),
+)
+mirror("Subscription", "customer", name="provider_subscriptions", **_exported(f"{BASE} customer"))
+mirror(
+    "Charge",
+    "customer",
+    "invoice__customer",
+    name="provider_charges",
+    **_exported(
+        f"""{BASE} amount currency balance_transaction customer invoice payment_intent payment_method source
+        status"""
+    ),
+)
+mirror(
+    "Refund",
+    "charge__customer",
+    name="provider_refunds",
+    **_exported(f"{BASE} amount balance_transaction charge currency failure_balance_transaction"),
+)
+mirror("TaxId", "customer", name="provider_tax_ids", **_exported(f"{BASE} customer".replace(" metadata", "")))
+mirror(
+    "Discount",
+    "customer",
+    "invoice__customer",
+    "subscription__customer",
+    hidden=f"{BASE} customer invoice promotion_code subscription",
+)
+mirror("Invoice_default_tax_rates", "invoice__customer", hidden="id invoice taxrate")
+mirror(
+    "UpcomingInvoice",
+    "customer",
+    hidden=f"{BASE} charge customer default_payment_method payment_intent subscription".replace(" id ", " "),
+)
+mirror("InvoiceItem_tax_rates", "invoiceitem__customer", hidden="id invoiceitem taxrate")
+mirror("InvoiceItem", "customer", hidden=f"{BASE} customer invoice price subscription")
+mirror(
+    "LineItem",
+    "subscription__customer",
+    "invoice_item__customer",
+    "subscription_item__subscription__customer",
+    hidden=f"{BASE} invoice_item subscription subscription_item",
+)
+mirror(
+    "SubscriptionItem_tax_rates",
+    "subscriptionitem__subscription__customer",
+    hidden="id subscriptionitem taxrate",
+)
+mirror("SubscriptionItem", "subscription__customer", hidden=f"{BASE} price subscription")
+mirror(
+    "SubscriptionSchedule",
+    "customer__id",
+    hidden=f"""{BASE} canceled_at completed_at current_phase customer default_settings end_behavior phases
+       released_at released_subscription status subscription""",
+)
+mirror(
+    "Session",
+    "customer",
+    "stripe_data__customer",
+    hidden=f"{BASE} customer payment_intent setup_intent subscription",
+)
+mirror("ApplicationFee", "charge__customer", hidden=f"{BASE} account balance_transaction charge")
+mirror("ApplicationFeeRefund", "fee__charge__customer", hidden=f"{BASE} balance_transaction fee")
+mirror("Mandate", "payment_method__customer", hidden=f"{BASE} payment_method")
+mirror(
+    "Dispute",
+    "charge__customer",
+    "payment_intent__customer",
+    hidden=f"{BASE} balance_transaction charge payment_intent",
+)
+mirror(
+    "PaymentIntent",
+    "customer",
+    "stripe_data__customer",
+    hidden=f"{BASE} customer on_behalf_of payment_method",
+)
+mirror(
+    "SetupIntent", "customer", "stripe_data__customer", hidden=f"{BASE} customer on_behalf_of payment_method"
+)
+mirror("BankAccount", "stripe_data__customer", hidden=f"{BASE} account fingerprint")
+mirror("Card", "stripe_data__customer", hidden=f"{BASE} account fingerprint")
+mirror("Source", "customer", "stripe_data__customer", hidden=f"{BASE} customer")
+mirror(
+    "SourceTransaction",
+    "source__customer",
+    hidden=f"{BASE} ach_credit_transfer amount currency customer_data source status".replace(" metadata", ""),
+)
+mirror("ActiveEntitlement", "stripe_data__customer")
+mirror("EarlyFraudWarning", "stripe_data__charge__customer")
+mirror("Review", "stripe_data__charge__customer")
+mirror(
+    "Event",
+    "data__object__customer",
+    "data__object__id",
+    "stripe_data__data__object__customer",
+    "stripe_data__data__object__id",
+    hidden=f"{BASE} api_version data request_id idempotency_key type",
+)
+mirror(
+    "WebhookEventTrigger",
+    "event__data__object__customer",
+    "event__data__object__id",
+    hidden="""id remote_ip headers body valid processed exception traceback event djstripe_version created
+       updated stripe_trigger_account webhook_endpoint""",
+)
+classify(
+    "djstripe.BalanceTransaction",
+    ANONYMISE,
+    find=lambda subject: _balance(subject),
+    hidden=f"{BASE} amount currency source type",
+    anonymise={"stripe_data": {}, "metadata": {}},
+    because=BOOKS,
+)
+
+
+def _balance(subject: Subject) -> Q:
+    ids = provider_ids(subject)
+    reached = ("charge__customer", "refund__charge__customer", "disputes__charge__customer")
+    found = Q(pk__in=[])
+    for path in reached:
+        found |= Q(**{f"{path}__in": ids})
+    return found
+
+
+catalogue("IdempotencyKey", "uuid action livemode created")
+catalogue("APIKey", f"{BASE} type name secret".replace(" metadata", ""))
+catalogue("Account")
+catalogue("AccountV2")
+catalogue("Coupon")
+catalogue("PromotionCode")
+catalogue("ShippingRate", f"{BASE} tax_code")
+catalogue("TaxCode", BASE.replace(" metadata", ""))
+catalogue("TaxRate")
+catalogue(
+    "CountrySpec",
+    """djstripe_created djstripe_updated stripe_data id default_currency supported_bank_account_currencies
+    supported_payment_currencies supported_payment_methods supported_transfer_countries
+    verification_fields""",
+)
+catalogue("Transfer", f"{BASE} balance_transaction")
+catalogue("TransferReversal", f"{BASE} balance_transaction transfer")
+catalogue("Product", f"{BASE} name active")
+catalogue("File")
+catalogue("FileLink", f"{BASE} file")
+catalogue(
+    "Payout",
+    f"""{BASE} balance_transaction currency destination failure_balance_transaction original_payout
+    reversed_by""",
+    apart="destination",
+)
+catalogue("Price", f"{BASE} active currency nickname product lookup_key")
+catalogue("Feature")
+catalogue("ProductFeature", f"{BASE} product entitlement_feature")
+catalogue(
+    "VerificationSession",
+    f"{BASE} last_error last_verification_report redaction verified_outputs status type",
+)
+catalogue("VerificationReport", f"{BASE} document id_number options selfie type")
+catalogue("IssuingAuthorization")
+catalogue("IssuingCard")
+catalogue("IssuingCardholder")
+catalogue("IssuingDispute")
+catalogue("IssuingTransaction")
+catalogue("DjstripePaymentMethod", "id type")
+catalogue("ScheduledQueryRun", f"{BASE} data_load_time error file result_available_until sql status title")
+catalogue(
+    "WebhookEndpoint",
+    f"""{BASE} api_version enabled_events secret status url application djstripe_uuid djstripe_tolerance
+    djstripe_validation_method""",
+)
