@@ -115,10 +115,11 @@ def test_a_model_classified_twice_or_gone_fails(pet):
 
 
 def test_a_row_that_stays_may_not_point_at_one_that_goes(pet):
+    owner = pet
     with isolate_apps("accounts"):
 
         class Tag(models.Model):  # noqa: DJ008
-            pet = models.ForeignKey(pet, models.CASCADE)
+            pet = models.ForeignKey(owner, models.CASCADE)
 
             class Meta:
                 app_label = "accounts"
