@@ -42,6 +42,14 @@ def start_free_plan(account: Account, plan: Plan, *, by: By, at: dt.datetime) ->
     return subscription
 
 
+def put_on_free_plan(account: Account, at: dt.datetime, **_signal: Any) -> None:
+    """A new account starts on the free plan of its currency, where there is one (`account_opened`)."""
+    plans = Plan.objects.on_offer(account.currency).filter(amount=0)
+    plan = plans.filter(currency=account.currency).first() or plans.first()
+    if plan is not None:
+        start_free_plan(account, plan, by=SYSTEM, at=at)
+
+
 @transaction.atomic
 def start_trial(account: Account, plan: Plan, *, by: By, at: dt.datetime) -> Subscription:
     """A trial without card: known to us alone, ends by itself, converts never."""
@@ -207,3 +215,10 @@ def end_local(subscription: Subscription, *, at: dt.datetime, reason: str) -> No
             subject=f"subscription:{subscription.public_id}",
             reason=reason,
         )
+
+
+def move_local_end(subscription: Subscription, ends: dt.datetime) -> None:
+    """Move the end of a trial that only we know of."""
+    Subscription.objects.live().filter(pk=subscription.pk, provider_id=None).update(
+        trial_end=ends, period_end=ends
+    )

@@ -1,0 +1,229 @@
+"""Declaring: "I want to leave" is on record before anything else is asked."""
+
+import datetime as dt
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts import notices
+from accounts.errors import NotAllowed, WrongState
+from accounts.events import PROVIDER, SYSTEM, By, record
+from accounts.ids import new_id
+from accounts.models import Account, Member, User
+from accounts.recipients import payers, teammates
+from billing.models import Subscription
+from billing.subscriptions import steer_subscription
+from offboarding import receipts
+from offboarding.models import Cancellation, Ending
+from offboarding.outcomes import Outcome, decide_outcome
+from offboarding.quotes import FactsMoved, Shown, leaving_terms, store_quote
+from offboarding.situation import Situation, read_situation
+
+REMIND_AT_HOUR = 10  # local: a reminder is read in the morning
+
+
+@transaction.atomic
+def declare_cancellation(
+    account: Account,
+    ending: str,
+    *,
+    by: By,
+    at: dt.datetime,
+    user: User,
+    shown: Shown | None = None,
+    via: str = Cancellation.Via.SELF,
+    caller_identified: str = "",
+) -> Cancellation:
+    """Record the declaration and stop the renewal at once, whatever was chosen (C1, C9).
+
+    Receipt, history, mail and the instruction to the provider are one transaction. Until an ending
+    that moves money or data is confirmed, what applies is the one that cannot hurt: access to the
+    end of what is paid. Where a declaration is open already that one is returned, with the newly
+    chosen ending while it can still change. Raises `FactsMoved` if what was shown no longer holds,
+    `NotAllowed` where an owner must do it, `WrongState` where this ending is not offered.
+    """
+    account = Account.objects.select_for_update().select_related("terms").get(pk=account.pk)
+    require_right(account, user, ending)
+    known = (
+        Cancellation.objects.open().select_related("quote__terms", "account").filter(account=account).first()
+    )
+    if known is not None:
+        same = known.ending == ending or known.confirmed_at
+        return known if same else choose_again(known, ending, by=by, at=at, user=user)
+    measured = shown.at if shown else at
+    facts = read_situation(account, at=measured)
+    if shown is not None and facts.fingerprint() != shown.fingerprint:
+        raise FactsMoved
+    outcome = _offered(account, facts, ending)
+    safe = decide_outcome(leaving_terms(account.terms), facts, Ending.STOP_RENEWING)
+    cancellation = _create(
+        account, facts, outcome, safe, at=at, via=via, declared_by=user, caller_identified=caller_identified
+    )
+    record(
+        account,
+        "cancellation.received",
+        by=by,
+        at=at,
+        subject=cancellation.ref,
+        ending=ending,
+        via=via,
+        until=safe.access_ends_at.isoformat(),
+    )
+    _stop_renewal(cancellation, safe, by=by, at=at)
+    limit_access(account, safe.access_ends_at)
+    _tell(cancellation, at=at)
+    return cancellation
+
+
+def require_right(account: Account, user: User, ending: str) -> None:
+    """Owners and billing members may leave; only owners may have the data deleted."""
+    member = Member.objects.current().filter(account=account, user=user).first()
+    if member is None or not member.may_pay or (ending == Ending.CLOSE_DELETE and not member.is_owner):
+        raise NotAllowed("owners_only" if member and member.may_pay else "payers_only")
+
+
+def _offered(account: Account, facts: Situation, ending: str) -> Outcome:
+    outcome = decide_outcome(leaving_terms(account.terms), facts, ending)
+    if not outcome.is_offered:
+        raise WrongState(outcome.why_not)
+    return outcome
+
+
+def _create(
+    account: Account, facts: Situation, outcome: Outcome, safe: Outcome, *, at: dt.datetime, **columns: Any
+) -> Cancellation:
+    public_id = new_id()
+    quote = store_quote(account, facts, outcome, at=at)
+    return Cancellation.objects.create(
+        public_id=public_id,
+        account=account,
+        subscription=quote.subscription,
+        ending=outcome.ending,
+        quote=quote,
+        declared_at=at,
+        declared_zone=account.time_zone,
+        effective_at=safe.access_ends_at,
+        billing_ends_at=safe.billing_ends_at,
+        claim_until=outcome.claim_until,
+        **receipts.hashes(public_id),
+        **columns,
+    )
+
+
+@transaction.atomic
+def choose_again(
+    cancellation: Cancellation, ending: str, *, by: By, at: dt.datetime, user: User
+) -> Cancellation:
+    """Another ending before the last step. The declaration and its moment stand, so it costs nothing (C11)."""
+    account = cancellation.account
+    require_right(account, user, ending)
+    facts = read_situation(account, at=cancellation.quote.measured_at)
+    outcome = _offered(account, facts, ending)
+    quote = store_quote(account, facts, outcome, at=at)
+    changed = (
+        Cancellation.objects.open()
+        .filter(pk=cancellation.pk, confirmed_at=None)
+        .update(ending=ending, quote=quote, claim_until=outcome.claim_until)
+    )
+    if not changed:
+        raise WrongState("It is confirmed already.")
+    record(account, "cancellation.changed", by=by, at=at, subject=cancellation.ref, ending=ending)
+    cancellation.refresh_from_db()
+    remind_of_last_step(cancellation, at=at)
+    return cancellation
+
+
+@transaction.atomic
+def adopt_cancellation(
+    subscription: Subscription, *, ends_at: dt.datetime, at: dt.datetime
+) -> Cancellation | None:
+    """Someone cancelled at the provider's side: it is a declaration like any other, with a receipt and a date."""
+    account = Account.objects.select_for_update().select_related("terms").get(pk=subscription.account_id)
+    if Cancellation.objects.open().filter(account=account).exists():
+        return None
+    facts = read_situation(account, at=at)
+    outcome = decide_outcome(leaving_terms(account.terms), facts, Ending.STOP_RENEWING)
+    cancellation = _create(account, facts, outcome, outcome, at=at, via=Cancellation.Via.PROVIDER)
+    Cancellation.objects.filter(pk=cancellation.pk).update(
+        subscription=subscription, effective_at=ends_at, billing_ends_at=ends_at
+    )
+    cancellation.refresh_from_db()
+    record(
+        account,
+        "cancellation.received",
+        by=PROVIDER,
+        at=at,
+        subject=cancellation.ref,
+        ending=cancellation.ending,
+        via=Cancellation.Via.PROVIDER,
+        until=ends_at.isoformat(),
+    )
+    mark_scheduled(cancellation, at=at)
+    limit_access(account, ends_at)
+    _tell(cancellation, at=at)
+    return cancellation
+
+
+def mark_scheduled(cancellation: Cancellation, *, at: dt.datetime) -> None:
+    """The provider has it, or need not know: from now on nothing renews (C3)."""
+    changed = Cancellation.objects.filter(pk=cancellation.pk, status=Cancellation.Status.RECEIVED).update(
+        status=Cancellation.Status.SCHEDULED, scheduled_at=at
+    )
+    if changed:
+        record(cancellation.account, "cancellation.scheduled", by=SYSTEM, at=at, subject=cancellation.ref)
+        cancellation.refresh_from_db()
+
+
+def limit_access(account: Account, until: dt.datetime | None) -> None:
+    """Access ends then; None: it does not end by itself."""
+    Account.objects.filter(pk=account.pk).update(access_ends_at=until)
+    account.access_ends_at = until
+
+
+def open_invoices(outcome: Outcome, *, is_final: bool) -> dict[str, Any]:
+    """What the provider is told of each unpaid invoice (C6).
+
+    The declaration itself only stops every further try; what the terms decide is carried out with
+    the ending.
+    """
+    if outcome.open_invoice is None:
+        return {}
+    rule = outcome.open_invoice.rule if is_final else "hold"
+    return {name: {"rule": rule, "credit": credit} for name, credit in outcome.open_invoice.credits}
+
+
+def _stop_renewal(cancellation: Cancellation, safe: Outcome, *, by: By, at: dt.datetime) -> None:
+    """The instruction leaves now; what the provider knows nothing of is scheduled by being recorded."""
+    subscription = cancellation.subscription
+    unpaid = open_invoices(safe, is_final=not cancellation.moves_money_or_data)
+    if (
+        subscription is None
+        or steer_subscription(subscription, ends="period_end", at=at, by=by, open_invoices=unpaid) is None
+    ):
+        mark_scheduled(cancellation, at=at)
+
+
+def _tell(cancellation: Cancellation, *, at: dt.datetime) -> None:
+    about: dict[str, Any] = {"period": cancellation.public_id, "subject": cancellation.ref, "at": at}
+    notices.owe(cancellation.account, "leaving_received", to=payers(cancellation.account), **about)
+    notices.owe(cancellation.account, "teammate_leaving", to=teammates(cancellation.account), **about)
+    remind_of_last_step(cancellation, at=at)
+
+
+def remind_of_last_step(cancellation: Cancellation, *, at: dt.datetime) -> None:
+    """Owe a reminder for the next morning; it is dropped if the last step is taken by then."""
+    if not cancellation.moves_money_or_data or cancellation.claim_until is None:
+        return
+    tomorrow = timezone.localtime(at, cancellation.account.zone) + dt.timedelta(days=1)
+    morning = tomorrow.replace(hour=REMIND_AT_HOUR, minute=0, second=0, microsecond=0).astimezone(dt.UTC)
+    if morning <= cancellation.claim_until:
+        notices.owe(
+            cancellation.account,
+            "leaving_last_step",
+            to=payers(cancellation.account),
+            at=at,
+            window_from=morning,
+            period=cancellation.public_id,
+            subject=cancellation.ref,
+        )

@@ -1,0 +1,96 @@
+"""What leaving does when billing reports something: connected in `AppConfig.ready`."""
+
+import datetime as dt
+from typing import Any
+
+from accounts.events import SYSTEM, record
+from accounts.models import Account
+from billing.models import Instruction, Payment, Refund, Subscription
+from billing.refunds import make_refund
+from billing.subscriptions import steer_subscription
+from offboarding import retention
+from offboarding.completions import complete_cancellation
+from offboarding.declarations import adopt_cancellation, mark_scheduled
+from offboarding.models import Cancellation, Closure
+
+
+def schedule_when_told(instruction: Instruction, at: dt.datetime, **kwargs: Any) -> None:
+    """The provider carried out that nothing renews: the declaration is scheduled."""
+    if instruction.kind != Instruction.Kind.SUBSCRIPTION or instruction.desired.get("ends") == "never":
+        return
+    received = Cancellation.objects.select_related("account").filter(
+        status=Cancellation.Status.RECEIVED, subscription__provider_id=instruction.desired["subscription"]
+    )
+    for cancellation in received:
+        mark_scheduled(cancellation, at=at)
+
+
+def follow_subscription(
+    subscription: Subscription, before: dict[str, Any], at: dt.datetime, **kwargs: Any
+) -> None:
+    """Someone cancelled, kept or came back at the provider's side."""
+    if _we_are_telling(subscription):
+        return
+    open_ = Cancellation.objects.open().select_related("account").filter(subscription=subscription).first()
+    if subscription.status == Subscription.Status.CANCELED and before["status"] in Subscription.LIVE:
+        ended = subscription.ended_at or at
+        cancellation = open_ or adopt_cancellation(subscription, ends_at=ended, at=at)
+        if cancellation and cancellation.effective_at <= at:
+            complete_cancellation(cancellation, at=at)
+    elif subscription.is_live and subscription.cancel_at and not before["cancel_at"] and open_ is None:
+        adopt_cancellation(subscription, ends_at=subscription.cancel_at, at=at)
+    elif subscription.is_live and before["cancel_at"] and not subscription.cancel_at and open_ is not None:
+        record(subscription.account, "billing.drift", by=SYSTEM, at=at, subject=open_.ref)
+        steer_subscription(subscription, ends="period_end", at=at, by=SYSTEM)
+    if subscription.status in ("active", "trialing") and before["status"] not in Subscription.LIVE:
+        keep_data_of_who_came_back(subscription.account, at=at)
+
+
+def _we_are_telling(subscription: Subscription) -> bool:
+    """An instruction of ours is on its way: what is seen now may be the state before or after it."""
+    return Instruction.objects.open().filter(subject=f"subscription:{subscription.provider_id}").exists()
+
+
+def keep_data_of_who_came_back(account: Account, *, at: dt.datetime) -> None:
+    """Whoever comes back keeps the data: the deletion is called off."""
+    for closure in Closure.objects.open().filter(account=account, status=Closure.Status.SCHEDULED):
+        retention.call_off_closure(closure, by=SYSTEM, at=at)
+
+
+def refund_what_slipped_through(payment: Payment, at: dt.datetime, **kwargs: Any) -> None:
+    """A charge for a period after the confirmed end goes back in full, by itself (C5)."""
+    if payment.invoice is None or payment.invoice.subscription_id is None:
+        return
+    left = (
+        Cancellation.objects.filter(
+            subscription_id=payment.invoice.subscription_id, declared_at__lte=payment.paid_at
+        )
+        .exclude(status=Cancellation.Status.WITHDRAWN)
+        .select_related("account__terms")
+        .order_by("-declared_at")
+        .first()
+    )
+    starts = [line.starts_at for line in payment.invoice.lines.all() if not line.is_proration]
+    if left is None or not starts or min(starts) < left.billing_ends_at or not payment.left:
+        return
+    record(
+        left.account,
+        "payment.slipped_through",
+        by=SYSTEM,
+        at=at,
+        subject=f"payment:{payment.charge_id}",
+        amount=payment.amount,
+        currency=payment.currency,
+    )
+    make_refund(
+        payment,
+        amount=payment.left,
+        tax=min(payment.left, payment.invoice.tax),
+        basis=Refund.Basis.CORRECTION,
+        reason_ref=f"slip:{payment.charge_id}",
+        quote_ref="",
+        terms=left.account.terms,
+        is_voluntary=False,
+        by=SYSTEM,
+        at=at,
+    )
