@@ -21,7 +21,7 @@ from config.demo.processes import listens
 from config.demo.stack import Stack
 from config.demo.stripe_sandbox import ROOT
 
-STATE = ROOT / "var" / "demo"
+STATE = Path(os.environ.get("DEMO_DIR", ROOT / "var" / "demo"))
 PORT = 8000
 
 
@@ -40,12 +40,15 @@ def main() -> int:
         "--port", type=int, help=f"port of the web pages (default: {PORT}, or the next free)"
     )
     options.add_argument("--reset", action="store_true", help="forget everything and start afresh")
+    options.add_argument("--empty", action="store_true", help="no example customers")
     options.add_argument("--check", action="store_true", help="drive the main journey on free ports and stop")
     chosen = options.parse_args()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _stop)
     try:
-        return check(chosen.port) if chosen.check else run(chosen.port, reset=chosen.reset)
+        if chosen.check:
+            return check(chosen.port)
+        return run(chosen.port, reset=chosen.reset, empty=chosen.empty)
     except Stopped:
         print("\n  stopped", flush=True)
         return 0
@@ -75,18 +78,19 @@ def only_one(folder: Path) -> Iterator[None]:
         yield
 
 
-def run(port: int | None, *, reset: bool) -> int:
+def run(port: int | None, *, reset: bool, empty: bool) -> int:
     """The demo until Ctrl-C, or until a process crashes (then 1, with the end of its log)."""
     started = time.monotonic()
     with only_one(STATE):
         print("Good Terms, the demo", flush=True)
-        if reset or (STATE.exists() and not Stack(STATE).seeded):
+        if reset or (STATE.exists() and not empty and not Stack(STATE).seeded):
             # A first start that was broken off half-way begins again: half of the examples would mislead.
             shutil.rmtree(STATE, ignore_errors=True)
         stack = make_stack(STATE, chosen_port(port))
         try:
             stack.start()
-            seed(stack)
+            if not empty:
+                seed(stack)
             show(stack, time.monotonic() - started)
             return watch(stack)
         finally:

@@ -67,6 +67,9 @@ class Stack:
 
     def stop(self) -> None:
         """End every process, in the order in which they can do without each other."""
+        for process in self.processes:
+            if process.name in {"web", "worker"}:
+                process.ask_to_end()
         stop_all(self.processes)
         self.processes.clear()
 
@@ -141,7 +144,7 @@ class Stack:
         if kept.get("schema") == f"{fingerprint}|{self._database_url()}" and self._database_there():
             return
         self.say("creating the database" if not kept.get("schema") else "upgrading the database")
-        self.manage("migrate", "--run-syncdb", "--noinput", "-v", "0")
+        self.manage("migrate", "--run-syncdb", "--noinput", "--skip-checks", "-v", "0")
         self._keep(self._kept() | {"schema": f"{fingerprint}|{self._database_url()}"})
 
     def _start_web(self) -> Process:

@@ -15,6 +15,8 @@ DEBUG = True
 SECRET_KEY = env("SECRET_KEY", default="development-only-secret-key-not-for-any-other-use")
 ALLOWED_HOSTS = ["localhost", "127.0.0.1"]
 MIGRATION_MODULES = {"djstripe": None}
+# The mirror warns of any address but Stripe's; here that is the point.
+SILENCED_SYSTEM_CHECKS = ["djstripe.W002"]
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
 EMAIL_FILE_PATH = str(BASE_DIR / "var" / "dev" / "mail")

@@ -6,6 +6,8 @@ from config.settings.base import BASE_DIR
 SECRET_KEY = "tests-only-secret-key-that-is-long-enough-for-signing"
 ALLOWED_HOSTS = ["*"]
 MIGRATION_MODULES = {"djstripe": None}
+# The mirror warns of any address but Stripe's; here that is the point.
+SILENCED_SYSTEM_CHECKS = ["djstripe.W002"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
