@@ -1,0 +1,1 @@
+"""A stateful double of Stripe's HTTP API on loopback, for demonstrations and tests."""
