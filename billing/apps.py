@@ -3,3 +3,19 @@ from django.apps import AppConfig
 
 class BillingConfig(AppConfig):
     name = "billing"
+
+    def ready(self) -> None:
+        from accounts import calendar, panels
+        from accounts.signals import account_opened
+        from billing import deletion_map  # noqa: F401 (fills the map)
+        from billing.account_panel import PLAN_PANEL
+        from billing.coming import billing_to_come
+        from billing.history_words import register_history
+        from billing.notices import register_notices
+        from billing.subscriptions import put_on_free_plan
+
+        register_notices()
+        register_history()
+        panels.register(PLAN_PANEL)
+        calendar.register("billing", billing_to_come)
+        account_opened.connect(put_on_free_plan, dispatch_uid="billing.free_plan")

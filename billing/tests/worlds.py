@@ -68,7 +68,8 @@ def control(method: str, path: str, document: Any = None) -> Any:
 
 def fault(kind: str, *, method: str = "POST", path: str = "", **more: Any) -> None:
     """Plan one fault for the next call that matches: drop_before, drop_after, 500_before, 429, slow, ..."""
-    control("POST", "/_sandbox/faults", [{"method": method, "path": path, "kind": kind, "count": 1, **more}])
+    planned = {"method": method, "path": path, "kind": kind, "count": 1} | more
+    control("POST", "/_sandbox/faults", {"faults": [planned]})
 
 
 def make_plan(
@@ -139,8 +140,7 @@ def confirm(client_secret: str, card: str = "pm_card_visa") -> None:
 
 def deliver_webhooks() -> int:
     """Pull what the sandbox has to deliver and post it to the real view; each must be taken."""
-    waiting = control("GET", "/_sandbox/deliveries")
-    found = waiting["data"] if isinstance(waiting, dict) else waiting
+    found: list[dict[str, Any]] = control("GET", "/_sandbox/deliveries")["deliveries"]
     for delivery in found:
         answer = post_webhook(delivery)
         assert answer.status_code == 200, answer.content

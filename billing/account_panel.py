@@ -1,0 +1,29 @@
+"""The card "Plan and payments" on the account's page: plan, next charge, card."""
+
+import datetime as dt
+from typing import Any
+
+from accounts.models import Account, Member
+from accounts.panels import Panel
+from billing.models import Customer, Invoice, Subscription
+
+
+def plan_facts(account: Account, member: Member, at: dt.datetime) -> dict[str, Any] | None:
+    """What is subscribed, what is charged next and on which card; the money is for payers alone.
+
+    Three queries.
+    """
+    subscription = Subscription.objects.live().filter(account=account).select_related("plan").first()
+    if not member.may_pay:
+        return {"subscription": subscription} if subscription else None
+    return {
+        "subscription": subscription,
+        "customer": Customer.objects.filter(account=account, deleted_at=None).first(),
+        "unpaid": Invoice.objects.unpaid()
+        .filter(account=account)
+        .exclude(subscription__status=Subscription.Status.INCOMPLETE)
+        .first(),
+    }
+
+
+PLAN_PANEL = Panel(code="billing.plan", order=10, template="billing/panel.html", context=plan_facts)

@@ -1,0 +1,69 @@
+"""What billing adds to "what comes next": the renewal with its amount, the trial's end, a pause's end."""
+
+import datetime as dt
+from collections.abc import Iterable
+
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from accounts.calendar import CalendarEntry
+from accounts.models import Account, Member
+from accounts.templatetags.terms_format import format_money
+from billing.models import Pause, Subscription
+
+
+def billing_to_come(account: Account, member: Member, at: dt.datetime) -> Iterable[CalendarEntry]:
+    """The next charge, end of trial and end of pause of the live subscription, as far as ahead."""
+    row = Subscription.objects.live().filter(account=account).select_related("plan").first()
+    if row is None:
+        return []
+    url = reverse("billing_overview", args=[account.public_id]) if member.may_pay else ""
+    entries = [*_charges(row, url), *_ends(row, url), *_resumptions(row, url)]
+    return [entry for entry in entries if entry.at > at]
+
+
+def _charges(row: Subscription, url: str) -> Iterable[CalendarEntry]:
+    when = row.renews_at
+    if when is None or _pause_at(row, when) is not None:
+        return
+    amount = format_money(row.plan.amount, row.plan.currency)
+    first = row.status == Subscription.Status.TRIALING and row.first_paid_at is None
+    sentence = _("First charge for %(plan)s: %(amount)s") if first else _("%(plan)s renews: %(amount)s")
+    yield CalendarEntry(
+        at=when,
+        text=sentence % {"plan": row.plan.name, "amount": amount},
+        why=_("The price of your plan, before tax, discounts and credit."),
+        url=url,
+    )
+
+
+def _ends(row: Subscription, url: str) -> Iterable[CalendarEntry]:
+    if row.cancel_at is not None:
+        yield CalendarEntry(
+            at=row.cancel_at,
+            text=_("%(plan)s ends") % {"plan": row.plan.name},
+            why=_("It was cancelled; nothing more is charged."),
+            url=url,
+        )
+    elif row.is_local and row.trial_end is not None:
+        yield CalendarEntry(
+            at=row.trial_end,
+            text=_("Your trial of %(plan)s ends") % {"plan": row.plan.name},
+            why=_("Nothing is charged, because we have no card of yours."),
+            url=url,
+        )
+
+
+def _resumptions(row: Subscription, url: str) -> Iterable[CalendarEntry]:
+    for pause in row.pauses.filter(status=Pause.Status.PLANNED):
+        yield CalendarEntry(
+            at=pause.resumes_at,
+            text=_("Your pause ends and %(plan)s goes on") % {"plan": row.plan.name},
+            why=_("You chose this date when you paused."),
+            url=url,
+        )
+
+
+def _pause_at(row: Subscription, when: dt.datetime) -> Pause | None:
+    """The agreed pause in which a charge would fall: then there is none."""
+    return row.pauses.filter(status=Pause.Status.PLANNED, starts_at__lte=when, resumes_at__gt=when).first()

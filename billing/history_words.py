@@ -1,0 +1,112 @@
+"""What billing records, in words: one sentence for each kind of event."""
+
+from django.utils.translation import gettext_lazy as _
+
+from accounts.history import Facts, Formatter, money, number, phrase, register
+from billing.declines import explain_decline
+from billing.models import Plan
+
+_CASE = {
+    "needs_response": _("it waits for our answer"),
+    "under_review": _("the bank looks into it"),
+    "won": _("decided in our favour"),
+    "lost": _("decided in your favour"),
+    "warning_needs_response": _("your bank asks about it"),
+    "warning_under_review": _("your bank asks about it"),
+    "warning_closed": _("your bank has no more questions"),
+    "prevented": _("settled before it began"),
+}
+_BASIS = {
+    "terms": _("as our terms say"),
+    "statutory": _("as the law says"),
+    "goodwill": _("out of goodwill"),
+    "correction": _("because it was charged by mistake"),
+    "external": _("made at the payment provider"),
+}
+
+
+def _plan(fact: str) -> Formatter:
+    """A stored plan's code as its name; a plan that is gone keeps its code."""
+
+    def fill(facts: Facts) -> str:
+        code = str(facts.get(fact) or "")
+        plan = Plan.objects.filter(code=code).first()
+        return plan.name if plan else code
+
+    return fill
+
+
+def _decline(fact: str) -> Formatter:
+    return lambda facts: str(explain_decline(str(facts.get(fact) or "")).reason)
+
+
+def register_history() -> None:
+    """Give every kind of billing's its sentence; called from `AppConfig.ready`."""
+    _register_subscriptions()
+    _register_money()
+    _register_refunds()
+    _register_instructions()
+
+
+def _register_subscriptions() -> None:
+    register("subscription.incomplete", _("A subscription was chosen and waits for its first payment."))
+    register("subscription.incomplete_expired", _("A subscription that was never paid was given up."))
+    register("subscription.trialing", _("The trial began."))
+    register("subscription.active", _("The subscription is active."))
+    register("subscription.past_due", _("A payment is overdue."))
+    register("subscription.unpaid", _("The subscription is unpaid."))
+    register("subscription.paused", _("The subscription is paused."))
+    register("subscription.canceled", _("The subscription ended."))
+    register(
+        "subscription.plan_changed", _("From the next renewal on the plan is %(plan)s."), plan=_plan("plan")
+    )
+
+
+def _register_money() -> None:
+    amount = money("amount")
+    register("invoice.open", _("An invoice of %(amount)s was issued."), amount=amount)
+    register("invoice.paid", _("An invoice of %(amount)s was paid."), amount=amount)
+    register("invoice.void", _("An invoice of %(amount)s was cancelled."), amount=amount)
+    register("invoice.uncollectible", _("An invoice of %(amount)s was written off."), amount=amount)
+    register("invoice.pay_asked", _("A payment of %(amount)s was started from the page."), amount=amount)
+    register("payment.received", _("We received %(amount)s."), amount=amount)
+    register(
+        "payment.failed",
+        _("A payment of %(amount)s did not go through. %(reason)s"),
+        amount=amount,
+        reason=_decline("decline"),
+    )
+    register("payment.disputed", _("A payment of %(amount)s was disputed at the bank."), amount=amount)
+    register(
+        "dispute.changed",
+        _("The dispute about %(amount)s moved: %(status)s."),
+        amount=amount,
+        status=phrase("status", _CASE),
+    )
+    register("card.changed", _("Another card is charged from now on."))
+    register("billing.drift", _("Our records were brought in line with the payment provider's."))
+
+
+def _register_refunds() -> None:
+    amount = money("amount")
+    register(
+        "refund.decided",
+        _("A refund of %(amount)s was decided, %(basis)s."),
+        amount=amount,
+        basis=phrase("basis", _BASIS),
+    )
+    register("refund.sending", _("The refund of %(amount)s is being sent."), amount=amount)
+    register("refund.unknown", _("Whether the refund of %(amount)s left is being checked."), amount=amount)
+    register("refund.pending", _("The refund of %(amount)s is on its way."), amount=amount)
+    register("refund.succeeded", _("%(amount)s was refunded."), amount=amount)
+    register("refund.failed", _("The refund of %(amount)s came back."), amount=amount)
+    register("refund.abandoned", _("The refund of %(amount)s was given up."), amount=amount)
+
+
+def _register_instructions() -> None:
+    version = number("version")
+    register("instruction.given", _("An order for the payment provider was written down."), version=version)
+    register("instruction.done", _("The payment provider carried out an order."), version=version)
+    register("instruction.dead", _("An order to the payment provider needs our support."), version=version)
+    register("instruction.replayed", _("An order to the payment provider is sent again."))
+    register("instruction.abandoned", _("An order to the payment provider was given up."))

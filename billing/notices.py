@@ -1,0 +1,222 @@
+"""The mails about money: what each says, and whether it is still so when it is about to leave."""
+
+import datetime as dt
+from typing import Any
+
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Account, Member, Notice, User
+from accounts.notices import NoticeKind, owe, register
+from billing.declines import explain_decline
+from billing.models import Customer, Invoice, Payment, Refund, Subscription
+
+
+def payers_of(account: Account) -> list[User]:
+    """Those who get the mails about money: owners and billing members of today."""
+    return [m.user for m in Member.objects.payers().filter(account=account).select_related("user")]
+
+
+def owe_payers(
+    account: Account,
+    kind: str,
+    *,
+    period: str,
+    subject: str,
+    at: dt.datetime,
+    facts: dict[str, Any] | None = None,
+) -> None:
+    """Owe every payer this notice once for this period."""
+    owe(account, kind, to=payers_of(account), period=period, subject=subject, at=at, facts=facts)
+
+
+def register_notices() -> None:
+    """Make billing's kinds known; called from `AppConfig.ready`."""
+    for kind in KINDS:
+        register(kind)
+
+
+def _named(notice: Notice) -> str:
+    """The id behind the kind in the notice's subject: "refund:ID" is ID."""
+    return notice.subject.partition(":")[2]
+
+
+def _path(notice: Notice, name: str, **ids: str) -> str:
+    return reverse(name, kwargs={"account_id": notice.account.public_id, **ids})
+
+
+def _card(brand: str, last4: str) -> dict[str, str]:
+    return {"card_brand": brand.capitalize(), "card_last4": last4}
+
+
+# --- Payments ---------------------------------------------------------------------------------
+
+
+def _payment(notice: Notice) -> Payment | None:
+    found = Payment.objects.select_related("invoice__subscription__plan")
+    return found.filter(account=notice.account, charge_id=_named(notice)).first()
+
+
+def _receipt(notice: Notice, at: dt.datetime) -> dict[str, Any]:
+    payment = _payment(notice)
+    if payment is None:
+        raise LookupError(notice.subject)
+    invoice = payment.invoice
+    subscription = invoice.subscription if invoice else None
+    number = invoice.number if invoice else ""
+    return {
+        "payment": payment,
+        "invoice": invoice,
+        "plan": subscription.plan if subscription else None,
+        "is_first": invoice is not None and invoice.billing_reason == "subscription_create",
+        "renews_at": subscription.renews_at if subscription else None,
+        "path": _path(notice, "invoice", number=number) if number else _path(notice, "invoices"),
+        **_card(payment.method_brand, payment.method_last4),
+    }
+
+
+def _failed_invoice(notice: Notice) -> Invoice | None:
+    found = Invoice.objects.select_related("subscription__plan")
+    return found.filter(account=notice.account, provider_id=_named(notice)).first()
+
+
+def _is_still_unpaid(notice: Notice, at: dt.datetime) -> bool:
+    """Unpaid, and nobody has said that they leave: a declaration stops the reminders (C6)."""
+    invoice = _failed_invoice(notice)
+    subscription = invoice.subscription if invoice else None
+    return (
+        invoice is not None
+        and invoice.status == Invoice.Status.OPEN
+        and (subscription is None or (subscription.is_live and subscription.cancel_at is None))
+    )
+
+
+def _failure(notice: Notice, at: dt.datetime) -> dict[str, Any]:
+    invoice = _failed_invoice(notice)
+    if invoice is None:
+        raise LookupError(notice.subject)
+    customer = Customer.objects.filter(account=notice.account).first()
+    return {
+        "invoice": invoice,
+        "plan": invoice.subscription.plan if invoice.subscription else None,
+        "decline": explain_decline(str(notice.facts.get("decline", ""))),
+        "path": _path(notice, "invoice_pay", invoice_id=invoice.provider_id),
+        **_card(customer.card_brand if customer else "", customer.card_last4 if customer else ""),
+    }
+
+
+# --- Refunds ----------------------------------------------------------------------------------
+
+
+def _refund(notice: Notice) -> Refund | None:
+    found = Refund.objects.select_related("payment__invoice")
+    return found.filter(account=notice.account, public_id=_named(notice)).first()
+
+
+def _is_refund(*states: str) -> Any:
+    def ask(notice: Notice, at: dt.datetime) -> bool:
+        refund = _refund(notice)
+        return refund is not None and refund.state in states
+
+    return ask
+
+
+def _refund_words(notice: Notice, at: dt.datetime) -> dict[str, Any]:
+    refund = _refund(notice)
+    if refund is None:
+        raise LookupError(notice.subject)
+    payment = refund.payment
+    number = payment.invoice.number if payment.invoice else ""
+    return {
+        "refund": refund,
+        "payment": payment,
+        "path": _path(notice, "invoice", number=number) if number else _path(notice, "invoices"),
+        **_card(payment.method_brand, payment.method_last4),
+    }
+
+
+# --- Subscriptions and cards ------------------------------------------------------------------
+
+
+def _subscription(notice: Notice) -> Subscription | None:
+    found = Subscription.objects.select_related("plan")
+    return found.filter(account=notice.account, public_id=_named(notice)).first()
+
+
+def _is_on_trial(notice: Notice, at: dt.datetime) -> bool:
+    subscription = _subscription(notice)
+    return subscription is not None and subscription.status == Subscription.Status.TRIALING
+
+
+def _trial(notice: Notice, at: dt.datetime) -> dict[str, Any]:
+    subscription = _subscription(notice)
+    if subscription is None:
+        raise LookupError(notice.subject)
+    customer = Customer.objects.filter(account=notice.account).first()
+    return {
+        "subscription": subscription,
+        "plan": subscription.plan,
+        "converts": subscription.renews_at is not None,
+        "path": _path(notice, "billing_overview"),
+        **_card(customer.card_brand if customer else "", customer.card_last4 if customer else ""),
+    }
+
+
+def _is_card_still_used(notice: Notice, at: dt.datetime) -> bool:
+    return Customer.objects.filter(account=notice.account, card_id=_named(notice)).exists()
+
+
+def _new_card(notice: Notice, at: dt.datetime) -> dict[str, Any]:
+    customer = Customer.objects.get(account=notice.account)
+    return {
+        "path": _path(notice, "billing_overview"),
+        "expires": customer.card_expires,
+        **_card(customer.card_brand, customer.card_last4),
+    }
+
+
+KINDS = (
+    NoticeKind(
+        code="payment_received",
+        title=_("Receipt for your payment"),
+        why=_("We received a payment."),
+        context=_receipt,
+        still_true=lambda notice, at: _payment(notice) is not None,
+    ),
+    NoticeKind(
+        code="payment_failed",
+        title=_("Your payment did not go through"),
+        why=_("A charge was refused; the mail says why and what helps."),
+        context=_failure,
+        still_true=_is_still_unpaid,
+    ),
+    NoticeKind(
+        code="refund_sent",
+        title=_("Your refund is on its way"),
+        why=_("We gave a refund to the payment provider."),
+        context=_refund_words,
+        still_true=_is_refund(Refund.State.PENDING, Refund.State.SUCCEEDED),
+    ),
+    NoticeKind(
+        code="refund_failed",
+        title=_("Your refund could not be delivered"),
+        why=_("A refund came back; the mail says what happens now."),
+        context=_refund_words,
+        still_true=_is_refund(Refund.State.FAILED),
+    ),
+    # A start that is paid at once has its receipt, which says so too: one voice, one mail.
+    NoticeKind(
+        code="subscription_started",
+        title=_("Your trial has started"),
+        why=_("You started a trial; the mail says how long it is and what comes after."),
+        context=_trial,
+        still_true=_is_on_trial,
+    ),
+    NoticeKind(
+        code="card_changed",
+        title=_("The card on file was changed"),
+        why=_("Another card is charged from now on."),
+        context=_new_card,
+        still_true=_is_card_still_used,
+    ),
+)
