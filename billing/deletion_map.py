@@ -131,7 +131,8 @@ classify(
         next_attempt_at first_sent_at lease_until lease_token error closed_reason created_at done_at""",
     anonymise={"closed_reason": "", "error": "", "answer": {}},
     because=UNSETTLED,
-    only=lambda: Q(status=Instruction.Status.DEAD),
+    # One that makes a customer repeats a name and an address, and nobody needs it any more.
+    only=lambda: Q(status=Instruction.Status.DEAD) & ~Q(kind=Instruction.Kind.CUSTOMER),
 )
 classify(
     "billing.Incoming",

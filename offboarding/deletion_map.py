@@ -102,6 +102,8 @@ classify(
 classify(
     "offboarding.Erasure",
     NOT_PERSONAL,
-    hidden="id account_ref terms_version due_on started_at finished_at step counts retained",
+    hidden="""id account_ref terms_version due_on started_at finished_at step scope counts retained
+        retained_until retained_gone_at lease_until lease_token""",
     because=RECORD,
 )
+classify("offboarding.Brake", NOT_PERSONAL, hidden="id pulled_at allowed_on allowed")

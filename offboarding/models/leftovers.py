@@ -124,6 +124,18 @@ class Closure(models.Model):
         return f"{self.purge_on:%Y-%m-%d}"
 
 
+class ErasureQuerySet(models.QuerySet["Erasure"]):
+    """Questions about purges."""
+
+    def free(self, at: dt.datetime) -> "ErasureQuerySet":
+        """Nobody is at it, or whoever was has been gone for too long."""
+        return self.filter(Q(lease_until=None) | Q(lease_until__lte=at))
+
+    def with_books_over(self, at: dt.datetime) -> "ErasureQuerySet":
+        """What was kept because of a rule need not be kept any more."""
+        return self.filter(retained_until__lte=at, retained_gone_at=None).exclude(finished_at=None)
+
+
 class Erasure(models.Model):
     """The record of a purge, written before its first destructive step and kept without personal data (D4)."""
 
@@ -132,9 +144,20 @@ class Erasure(models.Model):
     due_on = models.DateTimeField()
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)
-    step = models.CharField(max_length=80, blank=True)
+    #: The step that is being carried out and, after a bar, the last row of it that is done.
+    step = models.CharField(max_length=120, blank=True)
+    #: Keys of the people who go with the account; emptied at the end.
+    scope = models.JSONField(default=list)
+    #: Rows deleted and anonymised, by model.
     counts = models.JSONField(default=dict)
+    #: Rows kept because of a rule, by model, and the day from which none of them is kept.
     retained = models.JSONField(default=dict)
+    retained_until = models.DateTimeField(null=True, blank=True)
+    retained_gone_at = models.DateTimeField(null=True, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    lease_token = models.CharField(max_length=32, blank=True)
+
+    objects = ErasureQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("erasure")
@@ -142,3 +165,23 @@ class Erasure(models.Model):
 
     def __str__(self) -> str:
         return self.account_ref
+
+
+class Brake(models.Model):
+    """The one switch that stops every job that destroys data, and a person's word for one large day."""
+
+    SINGLE = 1
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=SINGLE)
+    pulled_at = models.DateTimeField(null=True, blank=True)
+    #: A person allowed this many purges on this day (UTC), above the share that needs nobody.
+    allowed_on = models.DateField(null=True, blank=True)
+    allowed = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        verbose_name = _("brake")
+        verbose_name_plural = _("brakes")
+        constraints = [models.CheckConstraint(name="brake_single", condition=Q(id=1))]
+
+    def __str__(self) -> str:
+        return f"{self.pulled_at or ''}"
