@@ -118,20 +118,20 @@ def drop_notices(account: Account, *, kinds: Iterable[str], reason: str, period:
 def send_due_notices(*, at: dt.datetime, limit: int = 200) -> int:
     """Send what is due. Each notice is leased, asked again, sent outside a transaction, recorded.
 
-    `at` is the start; a lease counts from the moment it is taken, so that the last of a slow batch
-    is not out of time before it begins. Returns how many were sent.
+    A lease counts from the moment it is taken, not from the start of a slow batch, whose last
+    notice would otherwise be out of time before it begins. Returns how many were sent.
     """
     started = time.monotonic()
     sent = 0
     for pk in list(Notice.objects.due(at).order_by("next_attempt_at").values_list("pk", flat=True)[:limit]):
-        moment = at + dt.timedelta(seconds=time.monotonic() - started)
-        notice = _claim(pk, at=moment)
+        passed = dt.timedelta(seconds=int(time.monotonic() - started))
+        notice = _claim(pk, at=at, lease_until=at + passed + LEASE)
         if notice is not None:
-            sent += _send(notice, at=moment)
+            sent += _send(notice, at=at)
     return sent
 
 
-def _claim(pk: int, *, at: dt.datetime) -> Notice | None:
+def _claim(pk: int, *, at: dt.datetime, lease_until: dt.datetime) -> Notice | None:
     """Take the lease, or None where someone else holds it or nothing is owed any more."""
     seen = Notice.objects.due(at).filter(pk=pk).values_list("status", "unanswered").first()
     if seen is None:
@@ -146,7 +146,7 @@ def _claim(pk: int, *, at: dt.datetime) -> Notice | None:
     token = secrets.token_hex(16)
     claimed = held.update(
         status=Notice.Status.SENDING,
-        lease_until=at + LEASE,
+        lease_until=lease_until,
         lease_token=token,
         attempts=F("attempts") + 1,
         unanswered=unanswered + was_lost,
