@@ -79,7 +79,9 @@ def _write_subscription(stripe: Client, instruction: Instruction) -> Answer:
         if desired.get("price"):
             item = current["items"].data[0]
             params |= {"items": [{"id": item.id, "price": desired["price"]}], "proration_behavior": "none"}
-        if desired.get("trial_end") and desired["trial_end"] != current.trial_end:
+        if desired.get("trial_end") == "now":
+            params |= {"trial_end": "now"}
+        elif desired.get("trial_end") and desired["trial_end"] != current.trial_end:
             params |= {"trial_end": desired["trial_end"], "proration_behavior": "none"}
         stripe.v1.subscriptions.update(provider_id, params=params, options=keyed(key))  # type: ignore[arg-type]
     for invoice_id, choice in desired.get("open_invoices", {}).items():

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from django.db import transaction
 
@@ -136,13 +136,13 @@ def steer_subscription(
     ends: str,
     at: dt.datetime,
     by: By,
-    paid_end: dt.datetime | None = None,
+    paid_end: dt.datetime | Literal["now"] | None = None,
     open_invoices: dict[str, Any] | None = None,
     price: str = "",
 ) -> Instruction | None:
     """Tell the provider what should be: `ends` is never, period_end or now.
 
-    `paid_end` moves the end of what is paid (no proration, nothing charged before it);
+    `paid_end` moves the end of what is paid (no proration, nothing charged before it; "now" charges now);
     `open_invoices` says what becomes of each unpaid invoice. What an earlier instruction wanted and
     could not yet say is carried on. A local subscription needs nothing said: None.
     """
@@ -153,7 +153,7 @@ def steer_subscription(
     desired: dict[str, Any] = dict(unsaid.desired) if unsaid else {}
     desired |= {"subscription": subscription.provider_id, "ends": ends}
     if paid_end is not None:
-        desired["trial_end"] = int(paid_end.timestamp())
+        desired["trial_end"] = paid_end if paid_end == "now" else int(paid_end.timestamp())
     if open_invoices:
         desired["open_invoices"] = open_invoices
     if price:

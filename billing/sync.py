@@ -109,16 +109,18 @@ def _make_way(account: Account, *, at: dt.datetime) -> None:
 
 
 def _open_account(account: Account, row: Subscription, *, at: dt.datetime) -> None:
-    """What is paid or on trial is open (T2: nobody who paid is frozen)."""
-    wanted = {"active": Account.State.ACTIVE, "trialing": Account.State.TRIALING}.get(row.status)
-    if wanted is None or account.state == Account.State.ERASED or row.cancel_at:
+    """What is paid or on trial is open (T2: nobody who paid is frozen).
+
+    Only an account that was shut gets its access back here: the end of access of one that is
+    leaving or paused was set by whoever decided that. A pushed end makes the provider say
+    `trialing`; whoever has paid is not on trial.
+    """
+    on_trial = row.status == Subscription.Status.TRIALING and row.first_paid_at is None
+    wanted = Account.State.TRIALING if on_trial else Account.State.ACTIVE
+    if row.status not in ("active", "trialing") or account.state in (wanted, Account.State.ERASED):
         return
-    if account.state != wanted:
-        move_account(
-            account, wanted, by=PROVIDER, at=at, reason=f"subscription.{row.status}", access_ends_at=None
-        )
-    elif account.access_ends_at is not None:
-        Account.objects.filter(pk=account.pk).update(access_ends_at=None)
+    columns = {} if account.state in Account.OPEN_STATES else {"access_ends_at": None}
+    move_account(account, wanted, by=PROVIDER, at=at, reason=f"subscription.{row.status}", **columns)
 
 
 # --- Customers and cards ----------------------------------------------------------------------

@@ -10,6 +10,7 @@ from accounts.models import Account
 from accounts.recipients import payers
 from accounts.states import move_account
 from billing import periods
+from billing.pauses import leave_during_pause
 from billing.subscriptions import end_local
 from offboarding import retention
 from offboarding.models import Cancellation, Closure
@@ -44,6 +45,7 @@ def complete_cancellation(cancellation: Cancellation, *, at: dt.datetime) -> boo
     record(account, "cancellation.completed", by=SYSTEM, at=at, subject=cancellation.ref)
     if cancellation.subscription:
         end_local(cancellation.subscription, at=at, reason="left")
+        leave_during_pause(cancellation.subscription, at=at)
     if account.state not in (Account.State.CLOSED, Account.State.ERASED):
         move_account(
             account,
@@ -53,7 +55,7 @@ def complete_cancellation(cancellation: Cancellation, *, at: dt.datetime) -> boo
             reason="left",
             closed_at=cancellation.effective_at,
         )
-    _date_the_data(cancellation, account, at=at)
+    date_the_data(cancellation, account, at=at)
     notices.owe(
         account,
         "leaving_completed",
@@ -65,8 +67,8 @@ def complete_cancellation(cancellation: Cancellation, *, at: dt.datetime) -> boo
     return True
 
 
-def _date_the_data(cancellation: Cancellation, account: Account, *, at: dt.datetime) -> None:
-    """Retrieval and retention as the quote's terms say, from the day on which access really ended."""
+def date_the_data(cancellation: Cancellation, account: Account, *, at: dt.datetime) -> None:
+    """Promise retrieval and retention as the quote's terms say, from the day on which access really ended."""
     if Closure.objects.open().filter(account=account).exists():
         return
     terms = cancellation.quote.terms

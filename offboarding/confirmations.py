@@ -137,6 +137,8 @@ def _execute(cancellation: Cancellation, outcome: Outcome, *, by: By, at: dt.dat
             )
     if cancellation.ending == Ending.CLOSE_DELETE:
         waived = cancellation.waived_retrieval
+        if earlier := retention.open_closure(account):
+            retention.call_off_closure(earlier, by=by, at=at, reason="replaced")
         retention.close_data(
             account,
             cancellation=cancellation,
@@ -147,7 +149,7 @@ def _execute(cancellation: Cancellation, outcome: Outcome, *, by: By, at: dt.dat
             purge_on=outcome.purge_on if waived else outcome.data_until,
             stop_until=outcome.stop_until,
         )
-    limit_access(account, cancellation.effective_at)
+    limit_access(account, cancellation.effective_at, at=at)
     notices.drop_notices(account, kinds=["leaving_last_step"], reason="confirmed")
     notices.owe(
         account,

@@ -71,7 +71,7 @@ def declare_cancellation(
         until=safe.access_ends_at.isoformat(),
     )
     _stop_renewal(cancellation, safe, by=by, at=at)
-    limit_access(account, safe.access_ends_at)
+    limit_access(account, safe.access_ends_at, at=at)
     _tell(cancellation, at=at)
     return cancellation
 
@@ -160,7 +160,7 @@ def adopt_cancellation(
         until=ends_at.isoformat(),
     )
     mark_scheduled(cancellation, at=at)
-    limit_access(account, ends_at)
+    limit_access(account, ends_at, at=at)
     _tell(cancellation, at=at)
     return cancellation
 
@@ -175,8 +175,10 @@ def mark_scheduled(cancellation: Cancellation, *, at: dt.datetime) -> None:
         cancellation.refresh_from_db()
 
 
-def limit_access(account: Account, until: dt.datetime | None) -> None:
-    """Access ends then; None: it does not end by itself."""
+def limit_access(account: Account, until: dt.datetime | None, *, at: dt.datetime) -> None:
+    """Access ends then; None: it does not end by itself. Access that a pause has ended stays ended."""
+    if until is not None and account.access_ends_at is not None and account.access_ends_at <= at:
+        return
     Account.objects.filter(pk=account.pk).update(access_ends_at=until)
     account.access_ends_at = until
 

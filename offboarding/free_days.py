@@ -124,7 +124,7 @@ def _end_access(cancellation: Cancellation, *, by: By, at: dt.datetime) -> None:
     if cancellation.subscription:
         steer_subscription(cancellation.subscription, ends="now", at=at, by=by)
     Cancellation.objects.filter(pk=cancellation.pk).update(effective_at=at, billing_ends_at=at)
-    limit_access(cancellation.account, at)
+    limit_access(cancellation.account, at, at=at)
     cancellation.refresh_from_db()
     complete_cancellation(cancellation, at=at)
 

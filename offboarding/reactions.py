@@ -54,7 +54,7 @@ def _we_are_telling(subscription: Subscription) -> bool:
 def keep_data_of_who_came_back(account: Account, *, at: dt.datetime) -> None:
     """Whoever comes back keeps the data: the deletion is called off."""
     for closure in Closure.objects.open().filter(account=account, status=Closure.Status.SCHEDULED):
-        retention.call_off_closure(closure, by=SYSTEM, at=at)
+        retention.call_off_closure(closure, by=SYSTEM, at=at, reason="came_back")
 
 
 def refund_what_slipped_through(payment: Payment, at: dt.datetime, **kwargs: Any) -> None:

@@ -112,7 +112,7 @@ def read_situation(account: Account, *, at: dt.datetime) -> Situation:
         if subscription and not subscription.plan.is_free
         else account.currency,
         subscription=subscription.public_id if subscription else "",
-        period_end=_epoch(_paid_end(subscription, pause)),
+        period_end=_epoch(_paid_end(subscription, pause, at)),
         unpaid_since=_epoch(min((i.created_at for i in open_), default=None)),
         teammates=Member.objects.current().filter(account=account).count() - 1,
         last_free_days_at=_last_free_days(account),
@@ -138,10 +138,11 @@ def _start_of(subscription: Subscription | None, pause: Pause | None, unpaid: li
     )
 
 
-def _paid_end(subscription: Subscription | None, pause: Pause | None) -> dt.datetime | None:
-    if subscription is None:
-        return None
-    return pause.starts_at if pause else subscription.period_end
+def _paid_end(subscription: Subscription | None, pause: Pause | None, at: dt.datetime) -> dt.datetime | None:
+    """The end of what is paid. In a pause that has begun it is the day on which charging would resume."""
+    if subscription is None or pause is None:
+        return subscription.period_end if subscription else None
+    return pause.starts_at if pause.starts_at > at else pause.resumes_at
 
 
 def _invoices(account: Account, subscription: Subscription | None) -> list[Invoice]:

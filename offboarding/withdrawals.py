@@ -9,8 +9,10 @@ from accounts.errors import NotAllowed, WrongState
 from accounts.events import By, record
 from accounts.models import Account, Member, User
 from accounts.recipients import payers, teammates
+from billing.models import Pause
 from billing.subscriptions import steer_subscription
 from offboarding import retention
+from offboarding.completions import date_the_data
 from offboarding.declarations import limit_access
 from offboarding.models import Cancellation, Closure, Ending, Reservation
 
@@ -48,7 +50,8 @@ def withdraw_cancellation(cancellation: Cancellation, *, by: By, at: dt.datetime
     record(account, "cancellation.withdrawn", by=by, at=at, subject=cancellation.ref)
     if cancellation.subscription:
         steer_subscription(cancellation.subscription, ends="never", at=at, by=by)
-    limit_access(account, None)
+    pause = Pause.objects.filter(subscription=cancellation.subscription, status=Pause.Status.PLANNED).first()
+    limit_access(account, pause.starts_at if pause else None, at=at)
     Reservation.objects.filter(cancellation=cancellation, status=Reservation.Status.RESERVED).update(
         status=Reservation.Status.RELEASED, closed_at=at
     )
@@ -78,5 +81,6 @@ def stop_deletion(closure: Closure, *, by: By, at: dt.datetime, user: User) -> N
         raise NotAllowed("owners_only")
     if not can_stop_deletion(closure, at=at):
         raise WrongState("The deletion has begun.")
-    record(account, "deletion.stopped", by=by, at=at, subject=f"closure:{closure.pk}")
-    retention.postpone_purge(closure, by=by, at=at)
+    retention.call_off_closure(closure, by=by, at=at, reason="stopped")
+    if closure.cancellation and account.state == Account.State.CLOSED:
+        date_the_data(closure.cancellation, account, at=at)

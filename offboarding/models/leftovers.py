@@ -137,7 +137,7 @@ class ErasureQuerySet(models.QuerySet["Erasure"]):
 
 
 class Erasure(models.Model):
-    """The record of a purge, written before its first destructive step and kept without personal data (D4)."""
+    """The record of a purge, written before its first destructive step; without personal data (D4)."""
 
     account_ref = models.CharField(max_length=26, unique=True)
     terms_version = models.PositiveIntegerField()
