@@ -225,7 +225,8 @@ def _fail(
                 "balance_transaction": balance_transaction,
             },
         )
-    _tell(refund, "refund_failed", at=at)
+    if refund.basis != Refund.Basis.EXTERNAL:  # nobody was told that it left
+        _tell(refund, "refund_failed", at=at)
 
 
 def _tell(refund: Refund, kind: str, *, at: dt.datetime) -> None:
