@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     store = Store(options.db)
     idempotency.forget_unfinished(store)
     server = serve(store, options.host, options.port)
-    helpers = [Ticker(store), Pusher(store)]
+    helpers: list[Ticker | Pusher] = [Ticker(store), Pusher(store)]
     for thread in helpers:
         thread.start()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -26,8 +26,10 @@ def authenticate(authorization: str | None) -> str:
     key = _key_in(authorization)
     if key is None:
         raise unauthorized(
-            "You did not provide an API key. You need to provide your API key in the Authorization header, using Bearer auth "
-            "(e.g. 'Authorization: Bearer YOUR_SECRET_KEY'). See https://stripe.com/docs/api#authentication for details, or "
+            "You did not provide an API key. You need to provide your API key in the Authorization "
+            "header, using Bearer auth "
+            "(e.g. 'Authorization: Bearer YOUR_SECRET_KEY'). See "
+            "https://stripe.com/docs/api#authentication for details, or "
             "we can help at https://support.stripe.com/."
         )
     match = _SECRET.match(key)

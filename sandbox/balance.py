@@ -8,7 +8,10 @@ from __future__ import annotations
 from sandbox.store import Doc, new_id
 from sandbox.world import World
 
-ZERO_DECIMAL = frozenset("bif clp djf gnf jpy kmf krw mga pyg rwf ugx vnd vuv xaf xof xpf".split())
+ZERO_DECIMAL = frozenset((
+    "bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "ugx", "vnd", "vuv", "xaf", "xof",
+    "xpf",
+))  # fmt: skip
 SYMBOLS = {"usd": "$", "eur": "€", "gbp": "£", "jpy": "¥"}
 SETTLING_SECONDS = 2 * 86400
 CATEGORIES = {

@@ -10,7 +10,10 @@ from sandbox.errors import Doc
 
 @dataclass(frozen=True)
 class Card:
-    """How a test card behaves. `decline` is (code, decline_code); `auth` is never, setup, on_session or always."""
+    """How a test card behaves.
+
+    `decline` is (code, decline_code); `auth` is never, setup, on_session or always.
+    """
 
     number: str
     brand: str = "visa"

@@ -70,8 +70,10 @@ def advance(world: World, id: str, params: Doc) -> Doc:
         )
     if target > _furthest(world, clock):
         raise invalid(
-            "You cannot advance a test clock more than two intervals from the initial frozen time based on the shortest "
-            "subscription interval in the test clock. If there are no subscriptions in the test clock, you can advance up to "
+            "You cannot advance a test clock more than two intervals from the initial frozen time "
+            "based on the shortest "
+            "subscription interval in the test clock. If there are no subscriptions in the test "
+            "clock, you can advance up to "
             "two years from the initial frozen time.",
             "frozen_time",
         )
@@ -156,7 +158,8 @@ class Ticker(threading.Thread):
         """Everything due at or before `now`, each at the moment it was due."""
         for _ in range(MOST_STEPS):
             rows = self._store.rows(
-                "SELECT account, id, due FROM objects WHERE clock IS NULL AND due <= ? ORDER BY due, seq LIMIT 1",
+                "SELECT account, id, due FROM objects WHERE clock IS NULL AND due <= ? ORDER BY due, "
+                "seq LIMIT 1",
                 now,
             )
             if not rows or self.stopping.is_set():

@@ -1,4 +1,7 @@
-"""The control API under /_sandbox/: what tests and the demo steer, with the account's own secret key. JSON in, JSON out."""
+"""The control API under /_sandbox/: what tests and the demo steer, by the account's own secret key.
+
+JSON in, JSON out.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from sandbox.errors import StripeError, invalid, unknown_url
 from sandbox.store import Doc, Store
 from sandbox.world import API_VERSION, World, public
 
-SETTINGS = {
+SETTINGS: dict[str, tuple[Any, Any]] = {
     "retry_days": (list, []),
     "retry_end": (str, "past_due"),
     "refund_settle_seconds": ((int, type(None)), refunds.SETTLE_SECONDS),
@@ -75,7 +78,8 @@ def set_settings(world: World, body: Doc) -> Doc:
 def list_requests(world: World, body: Doc) -> Doc:
     """The calls of this account, newest last; `after` is the `seq` of the last one seen."""
     rows = world.store.rows(
-        "SELECT seq, at, method, path, params, idempotency_key, status, replayed, request_id, fault FROM requests "
+        "SELECT seq, at, method, path, params, idempotency_key, status, replayed, request_id, fault "
+        "FROM requests "
         "WHERE account = ? AND seq > ? ORDER BY seq",
         world.account,
         int(body.get("after", 0)),

@@ -14,7 +14,8 @@ def create(world: World, params: Doc) -> Doc:
     invoice = world.need("invoice", params["invoice"], "invoice")
     if invoice["status"] not in ("open", "paid", "uncollectible"):
         raise invalid(
-            f"You can only create credit notes for open, paid or uncollectible invoices. This one is {invoice['status']}."
+            "You can only create credit notes for open, paid or uncollectible invoices. This one is "
+            f"{invoice['status']}."
         )
     lines = _lines(world, invoice, params)
     amount = sum(line["amount"] for line in lines)
@@ -82,7 +83,8 @@ def _check_amount(invoice: Doc, amount: int) -> None:
     given = invoice["pre_payment_credit_notes_amount"] + invoice["post_payment_credit_notes_amount"]
     if amount <= 0 or amount > invoice["total"] - given:
         raise invalid(
-            f"The credit note amount must be positive and at most what is left of the invoice ({invoice['total'] - given}).",
+            "The credit note amount must be positive and at most what is left of the invoice "
+            f"({invoice['total'] - given}).",
             "amount",
         )
 
@@ -138,7 +140,8 @@ def _give_back(world: World, invoice: Doc, note: Doc, params: Doc, amount: int) 
         != amount
     ):
         raise invalid(
-            f"The sum of credit amount, refund amount and out of band amount must equal the credit note amount ({amount})."
+            "The sum of credit amount, refund amount and out of band amount must equal the credit "
+            f"note amount ({amount})."
         )
     if refund_amount:
         intent = invoices.intent_of(world, invoice)

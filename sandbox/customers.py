@@ -85,7 +85,8 @@ def _apply_invoice_settings(world: World, customer: Doc, params: Doc) -> None:
     method = payment_methods.resolve(world, settings["default_payment_method"], param)
     if method["customer"] != customer["id"]:
         raise invalid(
-            f"The customer does not have a payment method with the ID {method['id']}. The payment method must be attached to "
+            f"The customer does not have a payment method with the ID {method['id']}. The payment "
+            "method must be attached to "
             "the customer.",
             param,
             "resource_missing",

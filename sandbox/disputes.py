@@ -10,13 +10,14 @@ from sandbox.world import World
 
 FEE = 1500
 EVIDENCE = (
-    "access_activity_log billing_address cancellation_policy cancellation_policy_disclosure cancellation_rebuttal "
-    "customer_communication customer_email_address customer_name customer_purchase_ip customer_signature "
-    "duplicate_charge_documentation duplicate_charge_explanation duplicate_charge_id product_description receipt "
-    "refund_policy refund_policy_disclosure refund_refusal_explanation service_date service_documentation "
-    "shipping_address shipping_carrier shipping_date shipping_documentation shipping_tracking_number "
-    "uncategorized_file uncategorized_text"
-).split()
+    "access_activity_log", "billing_address", "cancellation_policy", "cancellation_policy_disclosure",
+    "cancellation_rebuttal", "customer_communication", "customer_email_address", "customer_name",
+    "customer_purchase_ip", "customer_signature", "duplicate_charge_documentation",
+    "duplicate_charge_explanation", "duplicate_charge_id", "product_description", "receipt",
+    "refund_policy", "refund_policy_disclosure", "refund_refusal_explanation", "service_date",
+    "service_documentation", "shipping_address", "shipping_carrier", "shipping_date",
+    "shipping_documentation", "shipping_tracking_number", "uncategorized_file", "uncategorized_text",
+)  # fmt: skip
 OPEN = ("needs_response", "warning_needs_response", "under_review", "warning_under_review")
 
 
@@ -79,7 +80,7 @@ def _book(world: World, dispute: Doc, amount: int, fee: int, text: str) -> None:
 
 
 def update(world: World, id: str, params: Doc) -> Doc:
-    """Evidence and metadata; submitting sends it to the bank. Test evidence text decides, as Stripe's does."""
+    """Evidence and metadata; submitting sends it to the bank. Stripe's test evidence decides it."""
     dispute = world.need("dispute", id)
     dispute["evidence"].update({k: v or None for k, v in (params.get("evidence") or {}).items()})
     dispute["evidence_details"]["has_evidence"] = any(dispute["evidence"].get(name) for name in EVIDENCE)

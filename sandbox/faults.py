@@ -12,7 +12,7 @@ KINDS = ("drop_before", "drop_after", "500_before", "500_after", "429", "409", "
 
 
 def read_plan(given: Any) -> list[Doc]:
-    """Check a plan: each fault has kind, and may have method, path (a regular expression), nth or count, seconds."""
+    """Check a plan: each fault has a kind, and may have method, path (a pattern), nth or count, seconds."""
     if not isinstance(given, list):
         raise invalid("faults must be a list.", "faults")
     return [_read(fault, n) for n, fault in enumerate(given)]
@@ -64,7 +64,8 @@ def refusal(kind: str) -> StripeError | None:
         )  # fmt: skip
     if kind == "409":
         return StripeError(
-            "There is currently another in-progress request using this Idempotent Key (that probably means you submitted "
+            "There is currently another in-progress request using this Idempotent Key (that probably "
+            "means you submitted "
             "twice, and the other request is still going through). Please try again later.",
             http=409, type="idempotency_error", code="idempotency_key_in_use",
         )  # fmt: skip

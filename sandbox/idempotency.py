@@ -1,7 +1,7 @@
 """Idempotency keys: https://docs.stripe.com/api/idempotent_requests.
 
-A key lives for 24 hours by the wall clock. What is stored is the answer, errors and 500s included, of every request that
-began to execute; a refusal by validation, a 401 and a 429 are not stored. Only POST has keys.
+A key lives for 24 hours by the wall clock. What is stored is the answer, errors and 500s included, of every
+request that began to execute; a refusal by validation, a 401 and a 429 are not stored. Only POST has keys.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def fingerprint(params: dict[str, Any]) -> str:
 
 
 def begin(store: Store, account: str, key: str, path: str, params: dict[str, Any]) -> Answer | None:
-    """Claim a key: None means go on, an answer is to be replayed; raises on a mismatch or a request under way."""
+    """Claim a key: None means go on, an answer is replayed; raises on a mismatch or a call under way."""
     if len(key) > 255:
         raise StripeError("Idempotency keys may be at most 255 characters long.", type="idempotency_error")
     mark = fingerprint(params)
@@ -42,7 +42,8 @@ def begin(store: Store, account: str, key: str, path: str, params: dict[str, Any
             "DELETE FROM idempotency WHERE account = ? AND at <= ?", account, time.time() - LIFE_SECONDS
         )
         rows = store.rows(
-            "SELECT path, fingerprint, status, body, request_id FROM idempotency WHERE account = ? AND key = ?",
+            "SELECT path, fingerprint, status, body, request_id FROM idempotency WHERE account = ? "
+            "AND key = ?",
             account,
             key,
         )
@@ -68,14 +69,16 @@ def _compare(key: str, path: str, mark: str, first_path: str, first_mark: str) -
         )
     if mark != first_mark:
         raise StripeError(
-            f"Keys for idempotent requests can only be used with the same parameters they were first used with. {hint}",
+            "Keys for idempotent requests can only be used with the same parameters they were first "
+            f"used with. {hint}",
             type="idempotency_error",
         )
 
 
 def _in_progress(key: str) -> StripeError:
     return StripeError(
-        "There is currently another in-progress request using this Idempotent Key (that probably means you submitted twice, and "
+        "There is currently another in-progress request using this Idempotent Key (that probably "
+        "means you submitted twice, and "
         f"the other request is still going through): {key}. Please try again later.",
         http=409, type="idempotency_error", code="idempotency_key_in_use",
     )  # fmt: skip

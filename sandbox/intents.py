@@ -36,17 +36,21 @@ def check_owner(intent: Doc, method: Doc) -> None:
     owner = method["customer"]
     if owner is not None and owner != intent["customer"]:
         raise invalid(
-            f"The provided PaymentMethod {method['id']} belongs to the Customer {owner}. Please include the Customer in "
+            f"The provided PaymentMethod {method['id']} belongs to the Customer {owner}. Please "
+            "include the Customer in "
             "the `customer` parameter on the PaymentIntent."
             if intent["customer"] is None
-            else f"The customer does not have a payment method with the ID {method['id']}. The payment method must be "
+            else f"The customer does not have a payment method with the ID {method['id']}. "
+            "The payment method must be "
             "attached to the customer.",
             "payment_method",
         )
     if method["_"].get("used") and owner is None:
         raise invalid(
-            "The provided PaymentMethod was previously used with a PaymentIntent without Customer attachment, shared with a "
-            "connected account without Customer attachment, or was detached from a Customer. It may not be used again. To "
+            "The provided PaymentMethod was previously used with a PaymentIntent without Customer "
+            "attachment, shared with a "
+            "connected account without Customer attachment, or was detached from a Customer. It may "
+            "not be used again. To "
             "use a PaymentMethod multiple times, you must attach it to a Customer first.",
             "payment_method",
         )
@@ -85,7 +89,8 @@ def need_by_secret(world: World, kind: str, id: str, secret: str | None) -> Doc:
     intent = world.need(kind, id, "intent")
     if secret != intent["client_secret"]:
         raise StripeError(
-            f"The client_secret provided does not match any associated {kind} on this account. Ensure the publishable "
+            f"The client_secret provided does not match any associated {kind} on this account. Ensure "
+            "the publishable "
             f"key used belongs to the same account that created the {kind}.",
             http=400, code=f"{kind}_invalid_parameter", param="client_secret",
         )  # fmt: skip
@@ -94,10 +99,12 @@ def need_by_secret(world: World, kind: str, id: str, secret: str | None) -> Doc:
 
 def wrong_state(kind: str, intent: Doc, verb: str, allowed: Any) -> StripeError:
     """Stripe's answer to a step that the intent's status does not allow."""
+    wrong: dict[str, Any] = {kind: public(intent)}
     name = "PaymentIntent" if kind == "payment_intent" else "SetupIntent"
     return StripeError(
-        f"You cannot {verb} this {name} because it has a status of {intent['status']}. Only a {name} with one of the "
-        f"following statuses may be {verb}ed: {', '.join(allowed)}.".replace("canceled", "canceled"),
+        f"You cannot {verb} this {name} because it has a status of {intent['status']}. Only a {name} "
+        "with one of the "
+        f"following statuses may be {verb}ed: {', '.join(allowed)}.",
         code=f"{kind}_unexpected_state",
-        **{kind: public(intent)},
+        **wrong,
     )

@@ -614,7 +614,7 @@ def finalize_invoice(world: World, id: str, params: Doc) -> Doc:
 
 
 def pay(world: World, id: str, params: Doc) -> Doc:
-    """Pay now: with a given card, the default one, or outside Stripe. A decline is a 402 whose effects stay."""
+    """Pay now: with a given card, the default one, or outside Stripe. Effects of a decline stay."""
     invoice = world.need("invoice", id)
     if invoice["status"] == "paid":
         raise invalid("Invoice is already paid")
@@ -632,7 +632,8 @@ def pay(world: World, id: str, params: Doc) -> Doc:
     method = payment_methods.resolve(world, given) if given else method_for(world, invoice)
     if method is None:
         raise invalid(
-            "There is no `default_payment_method` set on this Customer or Invoice. Please set a `default_payment_method`.",
+            "There is no `default_payment_method` set on this Customer or Invoice. Please set a "
+            "`default_payment_method`.",
             code="resource_missing",
         )
     intent = intent_of(world, invoice)
@@ -644,7 +645,8 @@ def pay(world: World, id: str, params: Doc) -> Doc:
     )
     if intent["status"] == "requires_action":
         raise StripeError(
-            "This payment requires additional user action before it can be completed successfully. Payment can be completed "
+            "This payment requires additional user action before it can be completed successfully. "
+            "Payment can be completed "
             "using the PaymentIntent associated with this invoice.",
             http=402, type="card_error", code="invoice_payment_intent_requires_action", keeps_effects=True,
         )  # fmt: skip

@@ -139,8 +139,10 @@ def confirm(world: World, id: str, params: Doc) -> Doc:
     method = intents.method_from(world, intent, params)
     if method is None:
         raise invalid(
-            "You cannot confirm this PaymentIntent because it's missing a payment method. You can either update the "
-            "PaymentIntent with a payment method and then confirm it again, or confirm it again directly with a payment "
+            "You cannot confirm this PaymentIntent because it's missing a payment method. You can "
+            "either update the "
+            "PaymentIntent with a payment method and then confirm it again, or confirm it again "
+            "directly with a payment "
             "method or ConfirmationToken.",
             code="payment_intent_unexpected_state",
         )
@@ -164,7 +166,7 @@ def attempt(
     return_url: str | None = None,
     by_invoice: bool = False,
 ) -> Doc:
-    """One attempt with one card. Billing's own off-session attempts wait in `requires_action` when asked to authenticate."""
+    """One attempt with one card; Billing's own ones wait in `requires_action` when asked to authenticate."""
     intents.check_owner(intent, method)
     intent["payment_method"] = method["id"]
     if intents.needs_authentication(method, off_session):
@@ -194,7 +196,8 @@ def finish_authentication(world: World, intent: Doc, *, passed: bool) -> Doc:
         except StripeError:
             return intent
     error = StripeError(
-        "We are unable to authenticate your payment method. Please choose a different payment method and try again.",
+        "We are unable to authenticate your payment method. Please choose a different payment method "
+        "and try again.",
         http=402, code="payment_intent_authentication_failure",
     )  # fmt: skip
     _record_failure(world, intent, method, error)
@@ -254,7 +257,8 @@ def cancel(world: World, id: str, params: Doc) -> Doc:
     intent = world.need("payment_intent", id)
     if intent["_"].get("invoice"):
         raise invalid(
-            "You cannot cancel this PaymentIntent because it is associated with an invoice. Void the invoice instead.",
+            "You cannot cancel this PaymentIntent because it is associated with an invoice. Void the "
+            "invoice instead.",
             code="payment_intent_unexpected_state",
         )
     if intent["status"] not in OPEN:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from typing import Any
 
 from sandbox import cards
 from sandbox.errors import StripeError, invalid, missing_param
@@ -35,7 +36,7 @@ def card_of(method: Doc) -> cards.Card:
 
 
 def resolve(world: World, id: str, param: str = "payment_method") -> Doc:
-    """The PaymentMethod of an id; a test id such as `pm_card_visa` makes a new one, the same within a request."""
+    """The PaymentMethod of an id; `pm_card_visa` and the like make a new one, the same within a request."""
     card = cards.card_named(id) if id.startswith("pm_card_") else None
     if card is None:
         return world.need("payment_method", id, param)
@@ -108,7 +109,8 @@ def _card_numbered(given: Doc) -> cards.Card:
     card = cards.BY_NUMBER.get(number)
     if card is None:
         raise StripeError(
-            "Your card was declined. Your request was in test mode, but used a non test card. For a list of valid "
+            "Your card was declined. Your request was in test mode, but used a non test card. For a "
+            "list of valid "
             "test cards, visit: https://stripe.com/docs/testing.",
             http=402, type="card_error", code="card_declined", decline_code="test_mode_live_card",
         )  # fmt: skip
@@ -153,7 +155,8 @@ def attach_to(world: World, method: Doc, customer: Doc) -> Doc:
         )
     if method["_"].get("used"):
         raise invalid(
-            "This PaymentMethod was previously used without being attached to a Customer or was detached from a Customer, "
+            "This PaymentMethod was previously used without being attached to a Customer or was "
+            "detached from a Customer, "
             "and may not be used again.",
             code="payment_method_unexpected_state",
         )
@@ -164,7 +167,7 @@ def attach_to(world: World, method: Doc, customer: Doc) -> Doc:
     return world.save(method, "payment_method.attached")
 
 
-def declined(decline: tuple[str, str | None], **extra: object) -> StripeError:
+def declined(decline: tuple[str, str | None], **extra: Any) -> StripeError:
     """The 402 of a card that says no; what happened so far stays."""
     code, decline_code = decline
     return StripeError(

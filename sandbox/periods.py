@@ -9,7 +9,7 @@ DAY = 86400
 
 
 def add_interval(anchor: int, interval: str, count: int) -> int:
-    """The anchor plus `count` intervals. Months keep the anchor's day where it exists: 31 Jan, 28 Feb, 31 Mar."""
+    """The anchor plus `count` intervals; months keep the anchor's day: 31 Jan, 28 Feb, 31 Mar."""
     start = datetime.fromtimestamp(anchor, UTC)
     if interval == "day":
         return int((start + timedelta(days=count)).timestamp())

@@ -1,6 +1,7 @@
 """What the next invoice would be: https://docs.stripe.com/api/invoices/create_preview.
 
-The change is really made and billed inside a savepoint, then undone: a preview cannot differ from what would happen.
+The change is really made and billed inside a savepoint, then undone: a preview cannot differ from what would
+happen.
 """
 
 from __future__ import annotations
@@ -13,9 +14,15 @@ from sandbox.store import Doc
 from sandbox.world import World
 
 _FIELDS = (
-    "items", "cancel_at", "cancel_at_period_end", "default_tax_rates", "proration_behavior", "proration_date", "trial_end",
+    "items",
+    "cancel_at",
+    "cancel_at_period_end",
+    "default_tax_rates",
+    "proration_behavior",
+    "proration_date",
+    "trial_end",
     "billing_cycle_anchor",
-)  # fmt: skip
+)
 
 
 class _Undo(Exception):
@@ -23,7 +30,7 @@ class _Undo(Exception):
 
 
 def create(world: World, params: Doc) -> Doc:
-    """The next invoice of a subscription (as it is, or as changed by `subscription_details`), or of a new one."""
+    """The next invoice of a subscription, as it is or changed by `subscription_details`, or of a new one."""
     found: list[Doc] = []
     try:
         with world.savepoint():

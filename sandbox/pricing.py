@@ -40,7 +40,7 @@ def percentage_of(amount: int, percent: float) -> int:
 
 
 def discount_lines(lines: list[Doc], discounts: list[tuple[str, Doc]]) -> None:
-    """Write `discount_amounts` on the discountable, positive lines; (discount id, coupon) apply one after another."""
+    """Write `discount_amounts` on discountable, positive lines; (discount id, coupon) one after another."""
     for line in lines:
         line["discount_amounts"] = []
     able = [line for line in lines if line["discountable"] and line["amount"] > 0]

@@ -1,7 +1,8 @@
 """Credits for unused time and debits for remaining time, on integer seconds.
 
-https://docs.stripe.com/billing/subscriptions/prorations. In flexible billing mode (the default of this API version) a credit
-is a share of what was really debited for the item, discounts taken off; in classic mode a share of its current price.
+https://docs.stripe.com/billing/subscriptions/prorations. In flexible billing mode (the default of this API
+version) a credit is a share of what was really debited for the item, discounts taken off; in classic mode a
+share of its current price.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def partial_first(subscription: Doc, interval: tuple[int, int] | tuple[str, int]
 
 def _name(world: World, item: Doc) -> str:
     product = world.get(item["price"]["product"]) or {}
-    return product.get("name") or item["price"]["nickname"] or item["price"]["id"]
+    return str(product.get("name") or item["price"]["nickname"] or item["price"]["id"])
 
 
 def _counted(world: World, item: Doc) -> str:
@@ -35,7 +36,7 @@ def _counted(world: World, item: Doc) -> str:
 
 
 def describe(world: World, item: Doc, *, trial: bool) -> str:
-    """`1 × Gold (at $10.00 / month)`, or `Trial period for Gold`."""
+    """As on Stripe's invoices, `... Gold (at $10.00 / month)`, or `Trial period for Gold`."""
     if trial:
         return f"Trial period for {_name(world, item)}"
     recurring = item["price"]["recurring"]
@@ -44,7 +45,8 @@ def describe(world: World, item: Doc, *, trial: bool) -> str:
         if recurring["interval_count"] == 1
         else f"every {recurring['interval_count']} {recurring['interval']}s"
     )
-    return f"{item['quantity']} × {_name(world, item)} (at {money(item['price']['unit_amount'], item['price']['currency'])} / {every})"
+    each = money(item["price"]["unit_amount"], item["price"]["currency"])
+    return f"{item['quantity']} × {_name(world, item)} (at {each} / {every})"
 
 
 def debits_on(invoice: Doc, item: Doc) -> list[Doc]:

@@ -56,14 +56,15 @@ def _check(charge: Doc, left: int, amount: int, *, explicit: bool) -> None:
         raise invalid("Invalid positive integer", "amount", "parameter_invalid_integer")
     if explicit and amount > left:
         raise invalid(
-            f"Refund amount ({money(amount, charge['currency'])}) is greater than unrefunded amount on charge "
+            f"Refund amount ({money(amount, charge['currency'])}) is greater than unrefunded amount on "
+            "charge "
             f"({money(left, charge['currency'])})",
             "amount",
         )
 
 
 def make(world: World, charge: Doc, amount: int, *, reason: str | None, metadata: Doc) -> Doc:
-    """The refund, its booking and its events; two of Stripe's test cards take their time or change their mind."""
+    """The refund, its booking, its events; two test cards take their time or change their mind."""
     method = world.get(charge["payment_method"])
     behaviour = payment_methods.card_of(method).refund if method else "succeeded"
     status = "pending" if behaviour == "pending" else "succeeded"
@@ -178,7 +179,8 @@ def cancel(world: World, id: str, params: Doc) -> Doc:
     refund = world.need("refund", id)
     if refund["status"] != "requires_action":
         raise StripeError(
-            f"You cannot cancel this refund because it has a status of {refund['status']}. Only a refund with the status "
+            f"You cannot cancel this refund because it has a status of {refund['status']}. Only a "
+            "refund with the status "
             "requires_action can be canceled.",
             code="resource_missing" if refund["status"] == "canceled" else None,
         )

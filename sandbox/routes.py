@@ -133,9 +133,7 @@ def _event_matches(world: World, event: Doc, params: Doc) -> bool:
         states = world.store.rows(
             "SELECT state FROM deliveries WHERE account = ? AND event = ?", world.account, event["id"]
         )
-        return (
-            bool(all(state in ("delivered", "handed") for (state,) in states)) == params["delivery_success"]
-        )
+        return all(state in ("delivered", "handed") for (state,) in states) is params["delivery_success"]
     return True
 
 

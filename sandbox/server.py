@@ -77,6 +77,7 @@ class Application:
 
     def _api(self, request: Request) -> Response | Dropped:
         call = Call(request.method, request.path)
+        response: Response | Dropped
         try:
             response = self._guarded(call, request)
         except Dropped as dropped:
@@ -190,7 +191,8 @@ class Application:
 
     def _log(self, call: Call) -> None:
         self.store.execute(
-            "INSERT INTO requests (account, at, method, path, params, idempotency_key, status, replayed, request_id, fault) "
+            "INSERT INTO requests (account, at, method, path, params, idempotency_key, status, "
+            "replayed, request_id, fault) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             call.account, time.time(), call.method, call.path, json.dumps(call.raw), call.key, call.status,
             int(call.replayed), call.request_id, call.fault,
@@ -198,7 +200,9 @@ class Application:
 
 
 class Handler(WSGIRequestHandler):
-    """HTTP/1.1, quiet. One call per connection: after an answer werkzeug drains the socket, the next call with it."""
+    """HTTP/1.1, quiet. One call per connection: after an answer werkzeug drains the socket,
+    and would swallow the next call with it.
+    """
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True

@@ -100,7 +100,8 @@ def confirm(world: World, id: str, params: Doc) -> Doc:
     method = intents.method_from(world, intent, params)
     if method is None:
         raise invalid(
-            "You cannot confirm this SetupIntent because it's missing a payment method. Update the SetupIntent with a "
+            "You cannot confirm this SetupIntent because it's missing a payment method. Update the "
+            "SetupIntent with a "
             "payment method and then confirm it again.",
             code="setup_intent_unexpected_state",
         )
@@ -126,7 +127,8 @@ def finish_authentication(world: World, intent: Doc, *, passed: bool) -> Doc:
         except StripeError:
             return intent
     error = StripeError(
-        "We are unable to authenticate your payment method. Please choose a different payment method and try again.",
+        "We are unable to authenticate your payment method. Please choose a different payment method "
+        "and try again.",
         http=402, code="setup_intent_authentication_failure",
     )  # fmt: skip
     return _fail(world, intent, method, error)
@@ -165,8 +167,9 @@ def _fail(world: World, intent: Doc, method: Doc, error: StripeError) -> Doc:
 def _attempt(world: World, intent: Doc, method: Doc, status: str) -> str:
     card = method["card"]
     details = {
-        "brand": card["brand"], "checks": card["checks"], "country": card["country"], "exp_month": card["exp_month"],
-        "exp_year": card["exp_year"], "fingerprint": card["fingerprint"], "funding": card["funding"],
+        "brand": card["brand"], "checks": card["checks"], "country": card["country"],
+        "exp_month": card["exp_month"], "exp_year": card["exp_year"], "fingerprint": card["fingerprint"],
+        "funding": card["funding"],
         "last4": card["last4"], "network": card["brand"], "three_d_secure": None, "wallet": None,
     }  # fmt: skip
     attempt = {

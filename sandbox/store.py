@@ -22,9 +22,11 @@ CREATE TABLE IF NOT EXISTS objects (
     UNIQUE (account, id));
 CREATE INDEX IF NOT EXISTS objects_kind ON objects (account, kind, seq);
 CREATE INDEX IF NOT EXISTS objects_customer ON objects (account, customer, kind) WHERE customer IS NOT NULL;
-CREATE INDEX IF NOT EXISTS objects_subscription ON objects (account, subscription, kind) WHERE subscription IS NOT NULL;
+CREATE INDEX IF NOT EXISTS objects_subscription ON objects (account, subscription, kind)
+    WHERE subscription IS NOT NULL;
 CREATE INDEX IF NOT EXISTS objects_invoice ON objects (account, invoice, kind) WHERE invoice IS NOT NULL;
-CREATE INDEX IF NOT EXISTS objects_intent ON objects (account, payment_intent, kind) WHERE payment_intent IS NOT NULL;
+CREATE INDEX IF NOT EXISTS objects_intent ON objects (account, payment_intent, kind)
+    WHERE payment_intent IS NOT NULL;
 CREATE INDEX IF NOT EXISTS objects_charge ON objects (account, charge, kind) WHERE charge IS NOT NULL;
 CREATE INDEX IF NOT EXISTS objects_due ON objects (clock, due) WHERE due IS NOT NULL;
 CREATE TABLE IF NOT EXISTS idempotency (
@@ -37,8 +39,9 @@ CREATE TABLE IF NOT EXISTS deliveries (
 CREATE INDEX IF NOT EXISTS deliveries_pending ON deliveries (state, next_at) WHERE state = 'pending';
 CREATE INDEX IF NOT EXISTS deliveries_account ON deliveries (account, seq);
 CREATE TABLE IF NOT EXISTS requests (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, account TEXT, at REAL NOT NULL, method TEXT NOT NULL, path TEXT NOT NULL,
-    params TEXT NOT NULL, idempotency_key TEXT, status INTEGER NOT NULL, replayed INTEGER NOT NULL, request_id TEXT,
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, account TEXT, at REAL NOT NULL, method TEXT NOT NULL,
+    path TEXT NOT NULL, params TEXT NOT NULL, idempotency_key TEXT, status INTEGER NOT NULL,
+    replayed INTEGER NOT NULL, request_id TEXT,
     fault TEXT);
 CREATE INDEX IF NOT EXISTS requests_account ON requests (account, seq);
 CREATE TABLE IF NOT EXISTS settings (account TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,
@@ -138,7 +141,8 @@ class Store:
         names = ", ".join(columns)
         marks = ", ".join("?" * len(columns))
         self.execute(
-            f"INSERT INTO objects (account, id, kind, created, doc, {names}) VALUES (?, ?, ?, ?, ?, {marks})",
+            f"INSERT INTO objects (account, id, kind, created, doc, {names}) "  # noqa: S608 (own names)
+            f"VALUES (?, ?, ?, ?, ?, {marks})",
             account, doc["id"], doc["object"], doc.get("created") or doc.get("date") or 0, json.dumps(doc),
             *columns.values(),
         )  # fmt: skip
@@ -148,7 +152,7 @@ class Store:
         columns = _columns_of(doc)
         names = ", ".join(f"{name} = ?" for name in columns)
         self.execute(
-            f"UPDATE objects SET doc = ?, {names} WHERE account = ? AND id = ?",
+            f"UPDATE objects SET doc = ?, {names} WHERE account = ? AND id = ?",  # noqa: S608 (own names)
             json.dumps(doc), *columns.values(), account, doc["id"],
         )  # fmt: skip
 
@@ -163,14 +167,16 @@ class Store:
 
     def ids(self, account: str, kind: str, **equal: Any) -> list[str]:
         """Ids of one kind in the order of creation, filtered by indexed columns."""
+        assert set(equal) <= set(COLUMNS)
         where = "".join(f" AND {name} = ?" for name in equal)
-        sql = f"SELECT id FROM objects WHERE account = ? AND kind = ?{where} ORDER BY seq"
+        sql = f"SELECT id FROM objects WHERE account = ? AND kind = ?{where} ORDER BY seq"  # noqa: S608
         return [row[0] for row in self.rows(sql, account, kind, *equal.values())]
 
     def next_due(self, account: str, clock: str, until: int) -> tuple[str, int] | None:
         """The first thing of a test clock that falls due at or before `until`."""
         rows = self.rows(
-            "SELECT id, due FROM objects WHERE clock = ? AND due <= ? AND account = ? ORDER BY due, seq LIMIT 1",
+            "SELECT id, due FROM objects WHERE clock = ? AND due <= ? AND account = ? ORDER BY due, "
+            "seq LIMIT 1",
             clock, until, account,
         )  # fmt: skip
         return (rows[0][0], rows[0][1]) if rows else None
@@ -188,4 +194,4 @@ class Store:
         """Remove everything of one account."""
         with self.transaction():
             for table in ("objects", "idempotency", "deliveries", "requests", "settings"):
-                self.execute(f"DELETE FROM {table} WHERE account = ?", account)
+                self.execute(f"DELETE FROM {table} WHERE account = ?", account)  # noqa: S608

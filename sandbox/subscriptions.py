@@ -16,7 +16,8 @@ ENDED = ("canceled", "incomplete_expired")
 WARN_BEFORE = 3 * DAY
 INCOMPLETE_SECONDS = 23 * 3600
 NO_METHOD = (
-    "This customer has no attached payment source or default payment method. Please consider adding a default payment "
+    "This customer has no attached payment source or default payment method. Please consider adding a "
+    "default payment "
     "method. For more information, visit https://stripe.com/docs/billing/subscriptions/payment-methods-setting"
     "#payment-method-priority."
 )
@@ -252,7 +253,8 @@ def make_item(world: World, subscription: str, entry: Doc, n: int, now: int) -> 
 def _check_price(price: Doc, n: int) -> None:
     if price["type"] != "recurring":
         raise invalid(
-            "The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`.",
+            "The price specified is set to `type=one_time` but this field only accepts prices with "
+            "`type=recurring`.",
             f"items[{n}][price]",
         )
     if not price["active"]:
@@ -267,7 +269,8 @@ def _check_items(items: list[Doc]) -> None:
     kinds = {(i["price"]["recurring"]["interval"], i["price"]["recurring"]["interval_count"]) for i in items}
     if len(kinds) > 1:
         raise invalid(
-            "All prices on a subscription must have the same `recurring.interval` and `recurring.interval_count`. "
+            "All prices on a subscription must have the same `recurring.interval` and "
+            "`recurring.interval_count`. "
             "(The sandbox has no mixed intervals.)",
             "items",
         )
@@ -287,7 +290,7 @@ def _trial_end(params: Doc, now: int) -> int | None:
 
 
 def _first_invoice(world: World, customer: Doc, subscription: Doc, params: Doc) -> Doc:
-    start, end = period_of(subscription)
+    start = period_of(subscription)[0]
     invoice = _draft(world, customer, subscription, "subscription_create", (start, start))
     trial = subscription["status"] == "trialing"
     share = params.get("proration_behavior") or "create_prorations"
@@ -395,13 +398,15 @@ def _incomplete_error(world: World, invoice: Doc) -> StripeError:
     last = intent.get("last_payment_error") or {}
     if intent.get("status") == "requires_action":
         return StripeError(
-            "Payment for this subscription requires additional user action before it can be completed successfully. Payment "
+            "Payment for this subscription requires additional user action before it can be completed "
+            "successfully. Payment "
             "can be completed using the PaymentIntent associated with subscription.latest_invoice.",
             http=402, type="card_error", code="subscription_payment_intent_requires_action",
         )  # fmt: skip
     return StripeError(
         last.get("message") or "Your card was declined.",
-        http=402, type="card_error", code=last.get("code") or "card_declined", decline_code=last.get("decline_code"),
+        http=402, type="card_error", code=last.get("code") or "card_declined",
+        decline_code=last.get("decline_code"),
     )  # fmt: skip
 
 
@@ -503,7 +508,7 @@ def renew(world: World, subscription: Doc) -> None:
 
 
 def bill_period(world: World, subscription: Doc, reason: str, covers: tuple[int, int]) -> Doc:
-    """The invoice of the current period, as a draft; a paused collection or `unpaid` keeps it from being charged."""
+    """The current period's invoice, as a draft; paused collection or `unpaid` keeps it from being charged."""
     customer = world.need("customer", subscription["customer"])
     invoice = _draft(world, customer, subscription, reason, covers)
     for item in items_of(subscription):
@@ -699,7 +704,7 @@ def _apply_fields(world: World, subscription: Doc, params: Doc) -> None:
         subscription["cancellation_details"].update(
             {k: v or None for k, v in given.items() if k in ("comment", "feedback")}
         )
-    if "trial_settings" in params and params["trial_settings"]:
+    if params.get("trial_settings"):
         subscription["trial_settings"] = params["trial_settings"]
     if "payment_settings" in params:
         subscription["payment_settings"] = {**subscription["payment_settings"], **_payment_settings(params)}
@@ -712,7 +717,8 @@ def _method_id(world: World, subscription: Doc, id: str) -> str | None:
     method = payment_methods.resolve(world, id, "default_payment_method")
     if method["customer"] != subscription["customer"]:
         raise invalid(
-            f"The customer does not have a payment method with the ID {method['id']}. The payment method must be attached to "
+            f"The customer does not have a payment method with the ID {method['id']}. The payment "
+            "method must be attached to "
             "the customer.",
             "default_payment_method",
             "resource_missing",
@@ -722,7 +728,7 @@ def _method_id(world: World, subscription: Doc, id: str) -> str | None:
 
 
 def _apply_end(world: World, subscription: Doc, params: Doc) -> None:
-    """`cancel_at_period_end` and `cancel_at`: an end that is announced, and can be taken back until it comes."""
+    """`cancel_at_period_end` and `cancel_at`: an announced end, which can be taken back."""
     if "cancel_at_period_end" in params and params.get("cancel_at"):
         raise invalid("You may only specify one of these parameters: cancel_at, cancel_at_period_end.")
     now = world.now_for(subscription)
@@ -758,7 +764,7 @@ def _announce_end(subscription: Doc, at: int | None, now: int) -> None:
 
 
 def update(world: World, id: str, params: Doc) -> Doc:
-    """Change a subscription; prices, anchor and trial as https://docs.stripe.com/billing/subscriptions/prorations says."""
+    """Change a subscription (https://docs.stripe.com/billing/subscriptions/prorations)."""
     subscription = world.need("subscription", id)
     if subscription["status"] in ENDED:
         return _update_ended(world, subscription, params)
@@ -959,7 +965,8 @@ def resume(world: World, id: str, params: Doc) -> Doc:
     subscription = world.need("subscription", id)
     if subscription["status"] != "paused":
         raise invalid(
-            f"You can only resume a subscription with the status `paused`. This one is `{subscription['status']}`."
+            "You can only resume a subscription with the status `paused`. This one is "
+            f"`{subscription['status']}`."
         )
     now = world.now_for(subscription)
     interval, count = interval_of(subscription)

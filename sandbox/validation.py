@@ -8,12 +8,12 @@ from __future__ import annotations
 import sys
 import types
 import typing
-from functools import lru_cache
-from typing import Any
+from functools import cache
+from typing import Any, Literal, NotRequired, Required
 
 import stripe
 from stripe._request_options import RequestOptions
-from typing_extensions import Literal, NotRequired, Required, get_type_hints, is_typeddict
+from typing_extensions import get_type_hints, is_typeddict
 
 from sandbox.errors import InvalidParameters, missing_param
 from sandbox.forms import as_list
@@ -21,7 +21,7 @@ from sandbox.forms import as_list
 _OPTIONS = frozenset(RequestOptions.__annotations__)
 
 
-@lru_cache(maxsize=None)
+@cache
 def fields_of(params_type: type) -> dict[str, tuple[Any, bool]]:
     """Name -> (type, required) of one of the library's parameter types."""
     own = {name: hint for name, hint in params_type.__annotations__.items() if name not in _OPTIONS}
@@ -30,8 +30,9 @@ def fields_of(params_type: type) -> dict[str, tuple[Any, bool]]:
     fields = {}
     for name, hint in hints.items():
         required = True
-        while typing.get_origin(hint) in (NotRequired, Required):
-            required = typing.get_origin(hint) is Required
+        origin: Any = typing.get_origin(hint)
+        if origin in (NotRequired, Required):
+            required = origin is Required
             hint = typing.get_args(hint)[0]
         fields[name] = (hint, required)
     return fields
@@ -88,8 +89,10 @@ def _empty(options: list[Any], literals: list[Any], path: str) -> str:
     if dict in (typing.get_origin(o) for o in options):
         return ""
     raise InvalidParameters(
-        f"You passed an empty string for '{path}'. We assume empty values are an attempt to unset a parameter; "
-        f"however '{path}' cannot be unset. You should remove '{path}' from your request or supply a non-empty value.",
+        f"You passed an empty string for '{path}'. We assume empty values are an attempt to unset a "
+        "parameter; "
+        f"however '{path}' cannot be unset. You should remove '{path}' from your request or supply a "
+        "non-empty value.",
         code="parameter_invalid_empty",
         param=path,
     )

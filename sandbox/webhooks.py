@@ -29,18 +29,17 @@ NO_PLAN: Doc = {"seed": 0, "duplicate": 0.0, "delay": 0.0, "shuffle": 0.0, "drop
 
 def wants(endpoint: Doc, type: str) -> bool:
     """Whether an endpoint listens to a type of event."""
-    return endpoint["status"] == "enabled" and bool({"*", type} & set(endpoint["enabled_events"]))
+    return bool(endpoint["status"] == "enabled" and {"*", type} & set(endpoint["enabled_events"]))
 
 
 def is_pulled(store: Store, account: str, endpoint: Doc) -> bool:
     """Whether deliveries wait to be fetched from the control API instead of being posted."""
-    return (
-        endpoint["url"].startswith(PULL_PREFIX) or store.setting(account, "webhook_mode", "push") == "manual"
-    )
+    is_manual: bool = store.setting(account, "webhook_mode", "push") == "manual"
+    return is_manual or str(endpoint["url"]).startswith(PULL_PREFIX)
 
 
 def enqueue(store: Store, account: str, event: str, endpoints: list[Doc]) -> None:
-    """Owe an event to endpoints, as the account's seeded plan distorts it (drop, duplicate, delay, shuffle)."""
+    """Owe an event to endpoints, as the account's seeded plan distorts it."""
     plan = store.setting(account, "webhook_plan", NO_PLAN)
     for endpoint in endpoints:
         chance = _dice(store, account, plan)
@@ -57,11 +56,11 @@ def enqueue(store: Store, account: str, event: str, endpoints: list[Doc]) -> Non
 
 
 def _dice(store: Store, account: str, plan: Doc) -> Any:
-    """A generator that depends on the plan's seed and the number of deliveries so far, and on nothing else."""
+    """A generator that depends on the plan's seed and the number of deliveries so far, on nothing else."""
     if not any(plan[name] for name in ("duplicate", "delay", "shuffle", "drop")):
         return lambda: 1.0
     count = store.rows("SELECT count(*) FROM deliveries WHERE account = ?", account)[0][0]
-    return random.Random(f"{plan['seed']}/{count}").random
+    return random.Random(f"{plan['seed']}/{count}").random  # noqa: S311 (a plan to repeat)
 
 
 def _insert(
@@ -99,7 +98,8 @@ def pull(world: World, limit: int | None = None) -> list[Doc]:
     """Hand out what is pending for pulled endpoints; what the plan delays comes one pull later."""
     store = world.store
     rows = store.rows(
-        "SELECT seq, event, endpoint, held FROM deliveries WHERE account = ? AND state = 'pending' ORDER BY seq",
+        "SELECT seq, event, endpoint, held FROM deliveries WHERE account = ? AND state = 'pending' "
+        "ORDER BY seq",
         world.account,
     )
     ready = []
@@ -127,7 +127,7 @@ def _shuffled(world: World, ready: list[Any]) -> list[Any]:
     plan = world.setting("webhook_plan", NO_PLAN)
     if not plan["shuffle"] or not ready:
         return ready
-    dice = random.Random(f"{plan['seed']}/{ready[0][0]}")
+    dice = random.Random(f"{plan['seed']}/{ready[0][0]}")  # noqa: S311 (a plan to repeat)
     moved = [
         (n + (dice.random() * len(ready) if dice.random() < plan["shuffle"] else 0), item)
         for n, item in enumerate(ready)
@@ -136,7 +136,7 @@ def _shuffled(world: World, ready: list[Any]) -> list[Any]:
 
 
 class Pusher(threading.Thread):
-    """Posts pending deliveries, in order, to endpoints on loopback; others are marked failed, never called."""
+    """Posts pending deliveries, in order, to endpoints on loopback; others are failed, never called."""
 
     def __init__(self, store: Store) -> None:
         super().__init__(daemon=True, name="webhooks")

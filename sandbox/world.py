@@ -32,7 +32,7 @@ def _public_value(value: Any) -> Any:
 
 
 def difference(old: Doc, new: Doc) -> Doc:
-    """`previous_attributes` of an event: the old values of what changed, hashes only in their changed keys."""
+    """`previous_attributes`: the old values of what changed, hashes only in their changed keys."""
     changed: Doc = {}
     for name in old.keys() | new.keys():
         before, after = old.get(name), new.get(name)
