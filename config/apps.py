@@ -4,6 +4,8 @@ import os
 from typing import Any
 
 from django.apps import AppConfig, apps
+from django.contrib.auth.management import create_permissions
+from django.contrib.contenttypes.management import create_contenttypes
 from django.core.management import call_command
 from django.db.models.signals import post_migrate
 
@@ -11,6 +13,16 @@ from django.db.models.signals import post_migrate
 def create_cache_table(using: str = "default", **_: Any) -> None:
     """`migrate` makes the shared cache's table too, so that there is one command and not two."""
     call_command("createcachetable", database=using, verbosity=0)
+
+
+def create_mirror_permissions(using: str = "default", **_: Any) -> None:
+    """Give staff roles the mirror's permissions where its tables come from `config.mirror_tables`.
+
+    Django makes them from the migrations' state, which leaves these models out.
+    """
+    mirror = apps.get_app_config("djstripe")
+    create_contenttypes(mirror, verbosity=0, using=using, apps=apps)
+    create_permissions(mirror, verbosity=0, using=using, apps=apps)
 
 
 class ProjectConfig(AppConfig):
@@ -27,5 +39,11 @@ class ProjectConfig(AppConfig):
         post_migrate.connect(
             create_cache_table, sender=apps.get_app_config("accounts"), dispatch_uid="shared_cache"
         )
+        if "djstripe" in settings.MIGRATION_MODULES:
+            post_migrate.connect(
+                create_mirror_permissions,
+                sender=apps.get_app_config("djstripe"),
+                dispatch_uid="mirror_permissions",
+            )
         if "PYTEST_VERSION" not in os.environ:
             configure(settings.LOG_LEVEL)

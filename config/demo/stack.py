@@ -144,7 +144,7 @@ class Stack:
         if kept.get("schema") == f"{fingerprint}|{self._database_url()}" and self._database_there():
             return
         self.say("creating the database" if not kept.get("schema") else "upgrading the database")
-        self.manage("migrate", "--run-syncdb", "--noinput", "--skip-checks", "-v", "0")
+        self.manage("migrate", "--noinput", "--skip-checks", "-v", "0")
         self._keep(self._kept() | {"schema": f"{fingerprint}|{self._database_url()}"})
 
     def _start_web(self) -> Process:
@@ -255,6 +255,6 @@ class Stack:
 def schema_fingerprint() -> str:
     """Changes with any migration and any locked package (theirs have migrations too)."""
     digest = hashlib.sha256((ROOT / "requirements.txt").read_bytes())
-    for path in sorted(ROOT.glob("*/migrations/*.py")):
+    for path in sorted([*ROOT.glob("*/migrations/*.py"), *ROOT.glob("config/mirror_tables/*.py")]):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()

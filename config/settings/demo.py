@@ -14,7 +14,7 @@ DEMO_DIR = Path(os.environ.get("DEMO_DIR", BASE_DIR / "var" / "demo"))
 
 SECRET_KEY = env("SECRET_KEY", default="demonstration-only-secret-key-not-for-any-other-use")
 ALLOWED_HOSTS = ["localhost", "127.0.0.1"]
-MIGRATION_MODULES = {"djstripe": None}
+MIGRATION_MODULES = {"djstripe": "config.mirror_tables"}
 # The mirror warns of any address but Stripe's; here that is the point.
 SILENCED_SYSTEM_CHECKS = ["djstripe.W002"]
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}

@@ -14,7 +14,7 @@ from config.settings.base import BASE_DIR, env  # noqa: E402
 DEBUG = True
 SECRET_KEY = env("SECRET_KEY", default="development-only-secret-key-not-for-any-other-use")
 ALLOWED_HOSTS = ["localhost", "127.0.0.1"]
-MIGRATION_MODULES = {"djstripe": None}
+MIGRATION_MODULES = {"djstripe": "config.mirror_tables"}
 # The mirror warns of any address but Stripe's; here that is the point.
 SILENCED_SYSTEM_CHECKS = ["djstripe.W002"]
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}

@@ -5,7 +5,7 @@ from config.settings.base import BASE_DIR
 
 SECRET_KEY = "tests-only-secret-key-that-is-long-enough-for-signing"
 ALLOWED_HOSTS = ["*"]
-MIGRATION_MODULES = {"djstripe": None}
+MIGRATION_MODULES = {"djstripe": "config.mirror_tables"}
 # The mirror warns of any address but Stripe's; here that is the point.
 SILENCED_SYSTEM_CHECKS = ["djstripe.W002"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -1,0 +1,1 @@
+"""Stands in for dj-stripe's migrations in the demo, in development and in tests (never on a server)."""
