@@ -7,6 +7,8 @@ class AccountsConfig(AppConfig):
     def ready(self) -> None:
         from accounts import (
             calendar,
+            classification,  # noqa: F401 (registers the check)
+            deletion_map,  # noqa: F401 (fills the map)
             history_words,
             mail_reports,  # noqa: F401 (listens to the mail service)
             notice_kinds,
