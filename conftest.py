@@ -1,6 +1,7 @@
 """Fixtures for every app: the Stripe sandbox as a real process, a clock to turn, a real browser."""
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -141,6 +142,13 @@ def live_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         stack.stop()
 
 
+@pytest.fixture
+def own_database_url(tmp_path: Path) -> Iterator[str]:
+    """A new, empty database of the kind that the tests run on, for commands in processes of their own."""
+    with database_of_its_own(os.environ.get("DATABASE_URL", "")) as url:
+        yield url or f"sqlite:///{tmp_path / 'own.sqlite3'}"
+
+
 @contextmanager
 def database_of_its_own(url: str) -> Iterator[str]:
     """On PostgreSQL a new database beside the tests' own, dropped afterwards; else "" (SQLite in a file)."""
@@ -149,7 +157,7 @@ def database_of_its_own(url: str) -> Iterator[str]:
         return
     import psycopg
 
-    name = f"live_{os.getpid()}"
+    name = f"own_{secrets.token_hex(8)}"
     with psycopg.connect(url, autocommit=True) as server:
         server.execute(f"CREATE DATABASE {name}")
         yield urlsplit(url)._replace(path=f"/{name}").geturl()

@@ -36,16 +36,6 @@ def source_url() -> str:
     return f"postgres://{at['USER']}{secret}@{where}/{at['NAME']}"
 
 
-@pytest.fixture
-def empty_database() -> str:
-    name = f"restored_{os.getpid()}"
-    with psycopg.connect(source_url(), autocommit=True) as server:
-        server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        server.execute(f"CREATE DATABASE {name}")
-        yield urlsplit(source_url())._replace(path=f"/{name}").geturl()
-        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
 def run(command: str, argument: Path, *, database: str, private: Path) -> subprocess.CompletedProcess[str]:
     programs = postgres_programs()
     tools = str(programs) if programs and (programs / "pg_dump").exists() else ""
@@ -66,39 +56,39 @@ def counts(url: str) -> dict[str, int]:
         return {name: database.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for (name,) in names}
 
 
-def test_what_was_backed_up_is_there_after_a_restore(tmp_path, files, empty_database, django_user_model):
+def test_what_was_backed_up_is_there_after_a_restore(tmp_path, files, own_database_url, django_user_model):
     for number in range(3):
         django_user_model.objects.create_user(f"person{number}@backup.test")
     backup = backed_up(tmp_path, files)
-    done = run("restore", backup, database=empty_database, private=tmp_path / "new")
+    done = run("restore", backup, database=own_database_url, private=tmp_path / "new")
 
     assert done.returncode == 0, done.stderr
-    assert counts(empty_database) == counts(source_url())
-    assert counts(empty_database)["accounts_user"] == 3
+    assert counts(own_database_url) == counts(source_url())
+    assert counts(own_database_url)["accounts_user"] == 3
     assert (tmp_path / "new" / "exports" / "ana.zip").read_bytes() == b"PK not really"
     assert [path.name for path in backup.parent.iterdir()] == [backup.name], "no partial backup stays"
 
 
-def test_a_restored_database_needs_no_migration_and_keeps_its_triggers(tmp_path, files, empty_database):
-    run("restore", backed_up(tmp_path, files), database=empty_database, private=tmp_path / "new")
+def test_a_restored_database_needs_no_migration_and_keeps_its_triggers(tmp_path, files, own_database_url):
+    run("restore", backed_up(tmp_path, files), database=own_database_url, private=tmp_path / "new")
     triggers = "SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal"
-    with psycopg.connect(empty_database) as new, psycopg.connect(source_url()) as old:
+    with psycopg.connect(own_database_url) as new, psycopg.connect(source_url()) as old:
         found = new.execute(triggers).fetchone(), old.execute(triggers).fetchone()
     call_command("migrate", check_unapplied=True, verbosity=0)
 
     assert found[0] == found[1]
 
 
-def test_a_damaged_backup_is_refused(tmp_path, files, empty_database):
+def test_a_damaged_backup_is_refused(tmp_path, files, own_database_url):
     backup = backed_up(tmp_path, files)
     with (backup / "database.dump").open("r+b") as dump:
         dump.seek(200)
         dump.write(b"\x00\xff\x00\xff")
-    done = run("restore", backup, database=empty_database, private=tmp_path / "new")
+    done = run("restore", backup, database=own_database_url, private=tmp_path / "new")
 
     assert done.returncode == 1
     assert "damaged" in done.stderr
-    assert counts(empty_database) == {}
+    assert counts(own_database_url) == {}
 
 
 def test_a_database_in_use_is_never_overwritten(tmp_path, files):
@@ -110,8 +100,8 @@ def test_a_database_in_use_is_never_overwritten(tmp_path, files):
     assert counts(source_url()) == before
 
 
-def test_a_folder_in_use_is_never_overwritten(tmp_path, files, empty_database):
-    done = run("restore", backed_up(tmp_path, files), database=empty_database, private=files)
+def test_a_folder_in_use_is_never_overwritten(tmp_path, files, own_database_url):
+    done = run("restore", backed_up(tmp_path, files), database=own_database_url, private=files)
 
     assert done.returncode == 1
     assert "is not empty" in done.stderr

@@ -1,12 +1,39 @@
 """What `migrate` leaves behind besides the tables of our models."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from django.contrib.auth.models import Permission
 from django.core.cache import caches
 from django.core.management import call_command
 from django.db import connection
 
+ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.django_db
+
+
+def manage(database: str, *arguments: str) -> str:
+    env = {**os.environ, "DATABASE_URL": database, "DJANGO_SETTINGS_MODULE": "config.settings.test"}
+    command = [sys.executable, "manage.py", *arguments, "--skip-checks"]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+@pytest.mark.timeout(180)
+def test_every_migration_can_be_undone_and_done_again(own_database_url):
+    manage(own_database_url, "migrate", "-v", "0")
+    for app in ("offboarding", "billing", "accounts"):
+        manage(own_database_url, "migrate", app, "zero", "-v", "0")
+    left = manage(own_database_url, "showmigrations", "accounts", "billing", "offboarding")
+    manage(own_database_url, "migrate", "-v", "0")
+
+    assert "[X]" not in left
+    assert "[ ]" in left
+    manage(own_database_url, "migrate", "--check")
 
 
 def test_staff_roles_find_the_mirrors_permissions():
