@@ -1,11 +1,15 @@
 """What allauth asks us."""
 
+from typing import Any
+
 from allauth.account.adapter import DefaultAccountAdapter
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from accounts import clock
-from accounts.models import Terms
+from accounts.models import Terms, User
+from accounts.reauthentication import can_confirm_by_code
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
@@ -18,6 +22,14 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def get_login_redirect_url(self, request: HttpRequest) -> str:
         """To the accounts; who followed an invitation finds it there."""
         return reverse("account_list")
+
+    def get_reauthentication_methods(self, user: User) -> list[dict[str, Any]]:
+        """allauth's, and a code by mail: "any way the person signs in"."""
+        methods: list[dict[str, Any]] = super().get_reauthentication_methods(user)
+        if user.is_authenticated and can_confirm_by_code(user):
+            words = _("Send me a code by mail")
+            methods.append({"id": "mailed_code", "description": words, "url": reverse("confirm_by_code")})
+        return methods
 
     def get_signup_redirect_url(self, request: HttpRequest) -> str:
         return reverse("account_list")

@@ -215,3 +215,13 @@ class PersonForm(forms.ModelForm[User]):
             "name": _("Your team sees it."),
             "language": _("For pages and for mails to you."),
         }
+
+
+class CodeForm(forms.Form):
+    """A code that was mailed."""
+
+    code = forms.CharField(
+        label=_("Code"),
+        max_length=20,
+        widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "class": "short"}),
+    )

@@ -4,13 +4,14 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, Literal, ParamSpec, cast
 
-from allauth.account.decorators import reauthentication_required
+from allauth.core.exceptions import ReauthenticationRequired
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
 from accounts.models import Account, Member, User
+from accounts.reauthentication import is_fresh
 
 Role = Literal["member", "payer", "owner"]
 P = ParamSpec("P")
@@ -48,11 +49,18 @@ def account_page(role: Role = "member") -> Callable[[Scoped[P]], Open[P]]:
 
 
 def reauthenticated(view: Scoped[P]) -> Scoped[P]:
-    """For what moves money, data or rights: sign-in must be fresh, else it is asked for first.
+    """For what moves money, data or rights: it is confirmed first that it is still the same person.
 
     A form that was sent meanwhile is kept and goes through afterwards. Goes below `account_page`.
     """
-    return cast("Scoped[P]", reauthentication_required(view))
+
+    @wraps(view)
+    def wrapped(request: "AccountRequest", /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if not is_fresh(request):
+            raise ReauthenticationRequired  # allauth's middleware keeps the request and asks
+        return view(request, *args, **kwargs)
+
+    return cast("Scoped[P]", wrapped)
 
 
 def has_role(member: Member, role: Role) -> bool:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts import views, views_people, views_terms
+from accounts import views, views_confirm, views_people, views_terms
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -10,6 +10,7 @@ urlpatterns = [
     path("terms/", views_terms.current_terms, name="terms"),
     path("terms/<int:version>/", views_terms.terms_version, name="terms_version"),
     path("terms/<int:old>/<int:new>/", views_terms.terms_difference, name="terms_difference"),
+    path("confirm/", views_confirm.confirm_by_code, name="confirm_by_code"),
     path("me/", views.user_settings, name="user_settings"),
     path("invitations/<str:token>/", views_people.invitation, name="invitation"),
     path("a/", views.account_list, name="account_list"),
