@@ -19,6 +19,8 @@ urlpatterns = [
     path("mail/", include("anymail.urls")),
     path("", include("accounts.urls")),
     path("", include("billing.urls")),
+    path("", include("offboarding.urls")),
+    path("", include("offboarding.urls_data")),
 ]
 
 if settings.DEMO_PAGES:

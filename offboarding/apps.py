@@ -5,4 +5,26 @@ class OffboardingConfig(AppConfig):
     name = "offboarding"
 
     def ready(self) -> None:
-        from offboarding import deletion_map  # noqa: F401 (fills the map)
+        from accounts import calendar, panels
+        from billing import signals
+        from offboarding import (
+            data_notices,
+            data_words,
+            deletion_map,  # noqa: F401 (fills the map)
+            leaving_notices,
+            leaving_panel,
+            leaving_words,
+            reactions,
+        )
+
+        data_notices.register_kinds()
+        data_words.register_words()
+        leaving_notices.register_kinds()
+        leaving_words.register_words()
+        panels.register(leaving_panel.LEAVING_PANEL)
+        calendar.register("offboarding", leaving_panel.leaving_to_come)
+        signals.instruction_done.connect(reactions.schedule_when_told, dispatch_uid="offboarding.scheduled")
+        signals.subscription_changed.connect(reactions.follow_subscription, dispatch_uid="offboarding.follow")
+        signals.payment_received.connect(
+            reactions.refund_what_slipped_through, dispatch_uid="offboarding.slipped"
+        )

@@ -15,10 +15,11 @@ from accounts.recipients import payers, teammates
 from billing.models import Subscription
 from billing.subscriptions import steer_subscription
 from offboarding import receipts
+from offboarding.facts import read_situation
 from offboarding.models import Cancellation, Ending
 from offboarding.outcomes import Outcome, decide_outcome
 from offboarding.quotes import FactsMoved, Shown, leaving_terms, store_quote
-from offboarding.situation import Situation, read_situation
+from offboarding.situation import Situation
 
 REMIND_AT_HOUR = 10  # local: a reminder is read in the morning
 

@@ -11,10 +11,10 @@ from billing.models import Plan
 from billing.pauses import pause_choices, start_pause
 from billing.subscriptions import change_plan
 from offboarding.declarations import choose_again
+from offboarding.facts import read_situation
 from offboarding.models import Cancellation, Ending, ExitReason, ExitSurvey, Offer
 from offboarding.outcomes import decide_outcome
 from offboarding.quotes import leaving_terms
-from offboarding.situation import read_situation
 from offboarding.withdrawals import can_withdraw, withdraw_cancellation
 
 Kind = ExitReason.Offer

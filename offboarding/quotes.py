@@ -13,9 +13,10 @@ from django.core import signing
 from accounts.models import Account, Terms
 from billing.models import Subscription
 from billing.refund_rules import After, RefundTerms
+from offboarding.facts import read_situation
 from offboarding.models import Cancellation, Quote
 from offboarding.outcomes import LeavingTerms, Outcome, decide_outcome
-from offboarding.situation import Situation, read_situation
+from offboarding.situation import Situation
 
 SALT = "offboarding.shown"
 #: How long a page may lie open and still be executed as it was shown.

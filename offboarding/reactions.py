@@ -3,15 +3,14 @@
 import datetime as dt
 from typing import Any
 
-from accounts.events import SYSTEM, record
-from accounts.models import Account
+from accounts.events import PROVIDER, SYSTEM, record
 from billing.models import Instruction, Payment, Refund, Subscription
 from billing.refunds import make_refund
 from billing.subscriptions import steer_subscription
-from offboarding import retention
 from offboarding.completions import complete_cancellation
 from offboarding.declarations import adopt_cancellation, mark_scheduled
-from offboarding.models import Cancellation, Closure
+from offboarding.models import Cancellation
+from offboarding.winback import keep_data_of_who_came_back
 
 
 def schedule_when_told(instruction: Instruction, at: dt.datetime, **kwargs: Any) -> None:
@@ -43,18 +42,12 @@ def follow_subscription(
         record(subscription.account, "billing.drift", by=SYSTEM, at=at, subject=open_.ref)
         steer_subscription(subscription, ends="period_end", at=at, by=SYSTEM)
     if subscription.status in ("active", "trialing") and before["status"] not in Subscription.LIVE:
-        keep_data_of_who_came_back(subscription.account, at=at)
+        keep_data_of_who_came_back(subscription.account, by=PROVIDER, at=at)
 
 
 def _we_are_telling(subscription: Subscription) -> bool:
     """An instruction of ours is on its way: what is seen now may be the state before or after it."""
     return Instruction.objects.open().filter(subject=f"subscription:{subscription.provider_id}").exists()
-
-
-def keep_data_of_who_came_back(account: Account, *, at: dt.datetime) -> None:
-    """Whoever comes back keeps the data: the deletion is called off."""
-    for closure in Closure.objects.open().filter(account=account, status=Closure.Status.SCHEDULED):
-        retention.call_off_closure(closure, by=SYSTEM, at=at, reason="came_back")
 
 
 def refund_what_slipped_through(payment: Payment, at: dt.datetime, **kwargs: Any) -> None:

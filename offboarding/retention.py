@@ -1,4 +1,4 @@
-"""Until when an account's data is kept after the end: a promise with a date, told three times before it comes."""
+"""Until when data is kept after the end: a promise with a date, told three times before it comes."""
 
 import datetime as dt
 from typing import Any

@@ -4,9 +4,10 @@ import datetime as dt
 
 from celery import shared_task
 
+from accounts import clock
 from accounts.jobs import run_job
 from billing import pauses
-from offboarding import completions, free_days
+from offboarding import completions, exports, free_days
 
 MINUTE = dt.timedelta(minutes=1)
 HOUR = dt.timedelta(hours=1)
@@ -28,3 +29,15 @@ def resume_pauses() -> int:
 def lapse_reservations() -> int:
     """Close what nobody claimed (hourly)."""
     return run_job("offboarding.lapse_reservations", HOUR, free_days.lapse_reservations)
+
+
+@shared_task(name="offboarding.run_exports")
+def run_exports() -> int:
+    """Make the downloads that were asked for (every minute, and when one is asked for)."""
+    return exports.make_due_exports(at=clock.now())
+
+
+@shared_task(name="offboarding.expire_exports")
+def expire_exports() -> int:
+    """Remove the files of downloads whose days are over (hourly)."""
+    return run_job("offboarding.expire_exports", HOUR, exports.remove_expired)

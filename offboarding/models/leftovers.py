@@ -66,6 +66,20 @@ class Export(models.Model):
     def __str__(self) -> str:
         return self.public_id
 
+    @property
+    def ref(self) -> str:
+        """How other rows name this one."""
+        return f"export:{self.public_id}"
+
+    @property
+    def is_under_way(self) -> bool:
+        """Asked for and neither ready nor failed."""
+        return self.status in (self.Status.QUEUED, self.Status.RUNNING)
+
+    def is_fetchable(self, at: dt.datetime) -> bool:
+        """Ready and not expired, whether or not the job that removes old files has come by."""
+        return self.status == self.Status.READY and self.expires_at is not None and at < self.expires_at
+
 
 class ClosureQuerySet(models.QuerySet["Closure"]):
     """Questions about accounts whose data will go."""

@@ -1,0 +1,86 @@
+"""The deletion map in words, the card on the account's page, and what the history says about data."""
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.urls import reverse
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from accounts import calendar, history
+from accounts.calendar import CalendarEntry
+from accounts.classification import ANONYMISE, DELETE, KEEP, Entry, registry
+from accounts.models import Account, Member
+from accounts.panels import Panel, register
+from offboarding import retention
+from offboarding.models import Closure
+
+
+@dataclass(frozen=True)
+class Held:
+    """One type of data: its name, whether it is in the download, and what deleting does to it."""
+
+    name: str
+    fate: str
+    because: str
+
+
+def held_data() -> list[Held]:
+    """What is held about an account, as the deletion map says; the provider's copies are one line."""
+    found = [
+        Held(capfirst(str(entry.model._meta.verbose_name_plural)), _fate(entry), _(entry.because or " "))
+        for entry in registry
+        if entry.name and not entry.is_mirror
+    ]
+    mirror = Held(
+        _("Our copies of what the payment provider holds"), _("deleted, and with the provider too"), ""
+    )
+    return [*found, mirror]
+
+
+def _fate(entry: Entry) -> str:
+    if entry.fate is DELETE:
+        return _("deleted")
+    if entry.fate is KEEP and entry.anonymise:
+        return _("kept for some years, without what leads to a person")
+    if entry.fate is KEEP:
+        return _("kept for some years")
+    return _("emptied of what leads to a person") if entry.fate is ANONYMISE else _("kept: it names nobody")
+
+
+def data_facts(account: Account, member: Member, at: dt.datetime) -> dict[str, Any]:
+    """The card: until when data is kept. One query."""
+    return {"closure": retention.open_closure(account)}
+
+
+def data_to_come(account: Account, member: Member, at: dt.datetime) -> Iterable[CalendarEntry]:
+    """The day on which the data goes, where there is one. One query."""
+    closure = retention.open_closure(account)
+    if closure is not None and closure.status == Closure.Status.SCHEDULED:
+        yield CalendarEntry(
+            at=closure.purge_on,
+            text=_("The data of this account is deleted."),
+            why=_("As the terms say for an account that was closed."),
+            url=reverse("exports", args=[account.public_id]),
+        )
+
+
+def register_words() -> None:
+    """Called from `AppConfig.ready`."""
+    register(Panel(code="offboarding.data", order=60, template="data/panel.html", context=data_facts))
+    calendar.register("offboarding.data", data_to_come)
+    said = history.register
+    until = history.day("purge_on")
+    said("data.closing", gettext_lazy("The data is kept until %(day)s and then deleted."), day=until)
+    said("data.closing_postponed", gettext_lazy("The data is kept until %(day)s instead."), day=until)
+    said("data.closing_called_off", gettext_lazy("The data stays: deleting it was called off."))
+    said("data.purge_started", gettext_lazy("Deleting the data began."))
+    said("data.purged", gettext_lazy("The data was deleted."))
+    said("data.books_purged", gettext_lazy("The books, kept because the law asks for it, were deleted."))
+    said("export.requested", gettext_lazy("A download of the data was asked for."))
+    said("export.ready", gettext_lazy("The download was ready."))
+    said("export.failed", gettext_lazy("The download could not be made."))
+    said("export.expired", gettext_lazy("The download expired and its file was deleted."))

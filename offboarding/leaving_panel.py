@@ -1,0 +1,65 @@
+"""Leaving on the account's page: the card, and what comes next."""
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import Any
+
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from accounts.calendar import CalendarEntry
+from accounts.models import Account, Member
+from accounts.panels import Panel
+from offboarding import receipts, wording
+from offboarding.models import Cancellation, Closure
+from offboarding.standing import read_standing
+
+
+def _latest(account: Account) -> Cancellation | None:
+    rows = Cancellation.objects.select_related("account", "quote__terms", "subscription__plan")
+    return (
+        rows.filter(account=account)
+        .exclude(status=Cancellation.Status.WITHDRAWN)
+        .order_by("-declared_at")
+        .first()
+    )
+
+
+def leaving_facts(account: Account, member: Member, at: dt.datetime) -> dict[str, Any] | None:
+    """The cancellation that is under way, or the last one while the account is closed."""
+    cancellation = _latest(account)
+    if cancellation is None or (not cancellation.is_open and account.state in Account.OPEN_STATES):
+        return None
+    return {
+        "cancellation": cancellation,
+        "quote": cancellation.quote,
+        "standing": read_standing(cancellation, at=at),
+        "title": wording.title(cancellation.ending),
+        "receipt": receipts.receipt_path(cancellation),
+    }
+
+
+LEAVING_PANEL = Panel(
+    code="offboarding.leaving", order=0, template="leaving/panel.html", context=leaving_facts
+)
+
+
+def leaving_to_come(account: Account, member: Member, at: dt.datetime) -> Iterable[CalendarEntry]:
+    """The end of access, the last day for a claim, the day of deletion."""
+    cancellation = Cancellation.objects.open().filter(account=account).first()
+    if cancellation is not None:
+        url = reverse("leaving", args=[account.public_id, cancellation.public_id]) if member.may_pay else ""
+        yield CalendarEntry(
+            at=cancellation.effective_at,
+            text=_("Access ends; nothing is billed after it"),
+            why=_("Because the account was cancelled."),
+            url=url,
+        )
+    closure = Closure.objects.open().filter(account=account).first()
+    if closure is not None:
+        yield CalendarEntry(
+            at=closure.purge_on,
+            text=_("The data of this account is deleted"),
+            why=_("As the terms say."),
+            url=reverse("exports", args=[account.public_id]),
+        )

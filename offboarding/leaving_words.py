@@ -1,0 +1,60 @@
+"""What leaving records, in words."""
+
+from django.utils.translation import gettext_lazy as _
+
+from accounts.history import Facts, Formatter, day, moment, money, phrase, register
+from offboarding.models import ExitReason
+
+ENDINGS = {
+    "stop_renewing": _("stop renewing"),
+    "stop_now": _("stop now"),
+    "free_days": _("free days first"),
+    "close_delete": _("close and delete"),
+}
+OFFERS = {
+    "free_days": _("free days"),
+    "pause": _("a pause"),
+    "plan": _("another plan"),
+    "call": _("a call"),
+}
+
+
+def _reason(facts: Facts) -> str:
+    reason = ExitReason.objects.filter(code=str(facts.get("reason") or "")).first()
+    return reason.label if reason else str(_("no reason given"))
+
+
+def register_words() -> None:
+    """Called from `AppConfig.ready`."""
+    ending: Formatter = phrase("ending", ENDINGS)
+    register(
+        "cancellation.received",
+        _("Cancellation received (%(ending)s). Last moment of access: %(until)s."),
+        ending=ending,
+        until=moment("until"),
+    )
+    register("cancellation.changed", _("Another way to leave was chosen: %(ending)s."), ending=ending)
+    register("cancellation.scheduled", _("It is scheduled: nothing renews."))
+    register("cancellation.requoted", _("Something had changed, so a new quote was shown."))
+    register(
+        "cancellation.confirmed",
+        _("Confirmed (%(ending)s). Last moment of access: %(until)s."),
+        ending=ending,
+        until=moment("until"),
+    )
+    register("cancellation.withdrawn", _("The cancellation was taken back: everything goes on."))
+    register("cancellation.completed", _("The cancellation was carried out."))
+    register(
+        "refund.reserved",
+        _("A refund of %(amount)s is kept until %(until)s."),
+        amount=money("amount"),
+        until=day("until"),
+    )
+    register("refund.claimed", _("The kept refund of %(amount)s was claimed."), amount=money("amount"))
+    register("survey.answered", _("The questions were answered: %(reason)s."), reason=_reason)
+    register("offer.taken", _("An offer was taken: %(offer)s."), offer=phrase("offer", OFFERS))
+    register(
+        "payment.slipped_through",
+        _("%(amount)s was charged after the end by mistake; it goes back by itself."),
+        amount=money("amount"),
+    )

@@ -1,0 +1,64 @@
+"""Where a leaving stands, for its pages and its receipt."""
+
+import datetime as dt
+from dataclasses import dataclass, field
+
+from billing.models import Instruction, Refund
+from offboarding.models import Cancellation, Closure, Ending, ExitSurvey, Reservation
+from offboarding.withdrawals import can_stop_deletion, can_withdraw
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The facts that a page about one leaving shows."""
+
+    cancellation: Cancellation
+    refunds: list[Refund] = field(default_factory=list)
+    reservation: Reservation | None = None
+    closure: Closure | None = None
+    is_answered: bool = False
+    waits_for_provider: bool = False
+    can_withdraw: bool = False
+    can_claim: bool = False
+    can_stop_deletion: bool = False
+    last_step_open: bool = False
+
+
+def read_standing(cancellation: Cancellation, *, at: dt.datetime) -> Standing:
+    """Read where it stands, in a fixed number of queries."""
+    reservation = Reservation.objects.filter(cancellation=cancellation).first()
+    closure = (
+        Closure.objects.filter(account_id=cancellation.account_id, cancellation=cancellation)
+        .order_by("-pk")
+        .first()
+    )
+    return Standing(
+        cancellation=cancellation,
+        refunds=list(Refund.objects.filter(reason_ref=cancellation.ref).select_related("payment")),
+        reservation=reservation,
+        closure=closure,
+        is_answered=ExitSurvey.objects.filter(cancellation=cancellation).exists(),
+        waits_for_provider=cancellation.status == Cancellation.Status.RECEIVED
+        and Instruction.objects.open().filter(account_id=cancellation.account_id, attempts__gt=0).exists(),
+        can_withdraw=can_withdraw(cancellation, at=at),
+        can_claim=bool(
+            reservation
+            and reservation.status == Reservation.Status.RESERVED
+            and reservation.deadline_at >= at
+            and reservation.amount
+        ),
+        can_stop_deletion=bool(
+            closure and can_stop_deletion(closure, at=at) and cancellation.ending == Ending.CLOSE_DELETE
+        ),
+        last_step_open=is_last_step_open(cancellation, at=at),
+    )
+
+
+def is_last_step_open(cancellation: Cancellation, *, at: dt.datetime) -> bool:
+    """Whether money or data was chosen and waits for the last step."""
+    return (
+        cancellation.is_open
+        and cancellation.moves_money_or_data
+        and cancellation.confirmed_at is None
+        and (cancellation.claim_until is None or cancellation.claim_until >= at)
+    )

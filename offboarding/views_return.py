@@ -1,0 +1,66 @@
+"""Coming back, and ending a pause."""
+
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from accounts import clock
+from accounts.errors import WrongState
+from accounts.events import By
+from accounts.scope import AccountRequest, account_page
+from accounts.views import form_page
+from billing.models import Pause, Plan, Subscription
+from billing.pauses import end_pause
+from offboarding.models import Closure
+from offboarding.winback import come_back_for_free
+
+
+@form_page
+@account_page("payer")
+def come_back(request: AccountRequest) -> HttpResponse:
+    """One click: the plan that was left, with the data if it is still there."""
+    if Subscription.objects.live().filter(account=request.account).exists():
+        return redirect("account_overview", request.account.public_id)
+    last = (
+        Subscription.objects.select_related("plan")
+        .filter(account=request.account)
+        .order_by("-started_at")
+        .first()
+    )
+    plan = last.plan if last else Plan.objects.on_offer(request.account.currency).first()
+    if plan is None:
+        raise Http404
+    if request.method == "POST" and plan.is_free:
+        try:
+            come_back_for_free(request.account, plan, by=By.customer(request.user), at=clock.now())
+        except WrongState:
+            messages.error(request, _("That is not possible any more."))
+        else:
+            messages.success(request, _("Welcome back. Everything is as you left it."))
+        return redirect("account_overview", request.account.public_id)
+    context = {
+        "plan": plan,
+        "pay_url": reverse("pay", args=[request.account.public_id, plan.code]),
+        "closure": Closure.objects.open().filter(account=request.account).first(),
+    }
+    return render(request, "leaving/come_back.html", context)
+
+
+@require_POST
+@account_page("payer")
+def stop_pause(request: AccountRequest) -> HttpResponse:
+    """End the pause today: charging resumes, or the pause is given up before it began."""
+    pause = Pause.objects.filter(subscription__account=request.account, status=Pause.Status.PLANNED)
+    row = pause.select_related("subscription__account").first()
+    if row is None:
+        raise Http404
+    try:
+        end_pause(row, by=By.customer(request.user), at=clock.now())
+    except WrongState:
+        messages.error(request, _("The pause is over already."))
+    else:
+        messages.success(request, _("The pause has ended."))
+    return redirect("account_overview", request.account.public_id)

@@ -1,0 +1,278 @@
+"""Leaving in words: what each ending means, why a refund is what it is, what was decided.
+
+Codes and figures come from `outcomes` and `billing.refund_rules`; here they become sentences in the
+reader's language. Nothing is calculated.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop, ngettext
+
+from accounts.templatetags.terms_format import day, format_money, moment
+from offboarding.models import Ending, Quote
+from offboarding.outcomes import Outcome
+from offboarding.situation import Situation, Start
+
+Pair = tuple[str, str]
+
+TITLES = {
+    Ending.STOP_RENEWING: gettext_noop("Stop renewing"),
+    Ending.STOP_NOW: gettext_noop("Stop now"),
+    Ending.FREE_DAYS: gettext_noop("Free days first"),
+    Ending.CLOSE_DELETE: gettext_noop("Close and delete everything"),
+}
+
+WHY_NONE = {
+    "runs_to_the_end": gettext_noop("Nothing to refund: you keep what you paid for."),
+    "outside_window": gettext_noop(
+        "The days with a full refund are over, and our terms give nothing back after them."
+    ),
+    "no_refund_in_terms": gettext_noop("Our terms give nothing back for a period that has begun."),
+    "once_per_period": gettext_noop("A voluntary refund was paid recently; our terms give one in this time."),
+    "already_refunded": gettext_noop("What could be refunded has been refunded already."),
+    "disputed": gettext_noop(
+        "Your bank is already taking this payment back, so it cannot be refunded a second time."
+    ),
+    "nothing_paid": gettext_noop("Nothing has been paid that could be refunded."),
+    "fully_used": gettext_noop("The paid time is used up."),
+    "nothing_after_credits": gettext_noop("What you paid has been balanced by credits for a change of plan."),
+}
+
+WHY_NOT = {
+    "nothing_runs": gettext_noop("Nothing is running that could be stopped: you are not being billed."),
+    "not_in_terms": gettext_noop("Our terms do not include free days."),
+    "already_free": gettext_noop("The free plan costs nothing, so there is nothing to try for free."),
+    "unpaid": gettext_noop("There is an unpaid invoice; free days need a paid period to extend."),
+    "paused": gettext_noop("Your subscription is paused."),
+    "had_free_days": gettext_noop("You had free days not long ago."),
+    "owners_only": gettext_noop("Only an owner of the account can have its data deleted."),
+}
+
+
+def card(outcome: Outcome, facts: Situation, *, is_default: bool, mark: str) -> dict[str, Any]:
+    """One ending as a card of `components/choice.html`; the same labels in the same order on each."""
+    return {
+        "code": outcome.ending,
+        "title": _(TITLES[Ending(outcome.ending)]),
+        "first": _first(outcome),
+        "text": _text(outcome, facts),
+        "facts": facts_of(outcome, facts),
+        "button": _button(outcome),
+        "fields": [("shown", mark)],
+        "is_default": is_default,
+        "is_grave": outcome.ending == Ending.CLOSE_DELETE,
+    }
+
+
+def facts_of(outcome: Outcome, facts: Situation) -> list[Pair]:
+    """Last day, money, data, unpaid invoice, undo."""
+    pairs = [
+        (_("Last day of access"), _last_day(outcome, facts)),
+        (_("Money"), _money(outcome, facts)),
+        (_("Your data"), _data(outcome)),
+    ]
+    if outcome.open_invoice is not None:
+        pairs.append((_("Unpaid invoice"), _unpaid(outcome, facts.currency)))
+    pairs.append((_("Can be undone"), _undo(outcome)))
+    return pairs
+
+
+def _first(outcome: Outcome) -> str:
+    """What must be read before all: that stopping now gives up access for nothing in return."""
+    if outcome.ending not in (Ending.STOP_NOW, Ending.CLOSE_DELETE) or outcome.refund.value:
+        return ""
+    reason = _(WHY_NONE.get(outcome.refund.why_none, WHY_NONE["nothing_paid"]))
+    if outcome.paid_until <= outcome.access_ends_at:
+        return _("Nothing is refunded. %(reason)s") % {"reason": reason}
+    return _("Nothing is refunded, and you give up access until %(day)s. %(reason)s") % {
+        "day": day(outcome.paid_until),
+        "reason": reason,
+    }
+
+
+def _text(outcome: Outcome, facts: Situation) -> str:
+    if outcome.ending == Ending.STOP_RENEWING:
+        if facts.start == Start.FREE:
+            return _("Nothing is ever billed on the free plan. Your account closes at the end of today.")
+        if facts.start == Start.PAST_DUE:
+            return _("No further attempt is made to charge you.")
+        return _("Nothing more is charged. You keep everything until the end.")
+    if outcome.ending == Ending.STOP_NOW:
+        return (
+            _("You get the money back and keep access.")
+            if outcome.keeps_access
+            else _("It ends once you confirm.")
+        )
+    if outcome.ending == Ending.FREE_DAYS:
+        return _("Let us try to fix it first. Today’s refund stays yours and can be claimed later.")
+    if facts.teammates:
+        return _(
+            "Your teammates are told at once and have time to fetch their data or, if they are owners, to stop it."
+        )
+    return _("It ends once you confirm, and your data goes for good.")
+
+
+def _button(outcome: Outcome) -> str:
+    return {
+        Ending.STOP_RENEWING: _("Stop renewing"),
+        Ending.STOP_NOW: _("Stop now"),
+        Ending.FREE_DAYS: _("Take the free days"),
+        Ending.CLOSE_DELETE: _("Close and delete"),
+    }[Ending(outcome.ending)]
+
+
+def _last_day(outcome: Outcome, facts: Situation) -> str:
+    if (
+        outcome.ending in (Ending.STOP_NOW, Ending.CLOSE_DELETE)
+        and not outcome.keeps_access
+        and not outcome.stop_until
+    ):
+        return _("Today, once you confirm")
+    if facts.start == Start.PAUSED and outcome.ending == Ending.STOP_RENEWING:
+        return _("Paused already; it closes on %(day)s") % {"day": day(outcome.access_ends_at)}
+    return moment(outcome.access_ends_at)
+
+
+def _money(outcome: Outcome, facts: Situation) -> str:
+    refund = outcome.refund
+    if outcome.ending == Ending.STOP_RENEWING:
+        return _("Nothing more is charged; nothing is refunded")
+    if not refund.value:
+        return _("Nothing is refunded")
+    amount = format_money(refund.amount, refund.currency)
+    if outcome.ending == Ending.FREE_DAYS:
+        total = format_money(refund.value, refund.currency)
+        return _("%(amount)s kept for you; claim it until %(day)s") % {
+            "amount": total,
+            "day": day(outcome.claim_until),
+        }
+    parts = []
+    if refund.amount:
+        parts.append(
+            _("%(amount)s back to your payment method, by %(day)s")
+            % {"amount": amount, "day": day(outcome.refund_by)}
+        )
+    if refund.credit:
+        parts.append(
+            _("%(amount)s back as credit, which is how it was paid")
+            % {"amount": format_money(refund.credit, refund.currency)}
+        )
+    return "; ".join(parts)
+
+
+def _data(outcome: Outcome) -> str:
+    if outcome.ending == Ending.CLOSE_DELETE:
+        return _("Deleted on %(soon)s if you give up the days to fetch it, else on %(later)s") % {
+            "soon": day(outcome.purge_on),
+            "later": day(outcome.data_until),
+        }
+    return _("Kept and yours to fetch until it is deleted on %(day)s") % {"day": day(outcome.purge_on)}
+
+
+def _unpaid(outcome: Outcome, currency: str) -> str:
+    invoice = outcome.open_invoice
+    if invoice is None:
+        return ""
+    amount = format_money(invoice.amount, currency)
+    if not invoice.owed:
+        return _("%(amount)s is cancelled; you owe nothing") % {"amount": amount}
+    owed = format_money(invoice.owed, currency)
+    return _("%(owed)s of %(amount)s stays owed; only you can pay it, we do not charge it") % {
+        "owed": owed,
+        "amount": amount,
+    }
+
+
+def _undo(outcome: Outcome) -> str:
+    if outcome.undo_until is not None:
+        return _("Yes, until %(moment)s") % {"moment": moment(outcome.undo_until)}
+    if outcome.ending == Ending.CLOSE_DELETE:
+        return _("The deletion, until it begins. The refund and the end of access, until you confirm")
+    return _("Until you confirm; coming back later is one click")
+
+
+def why_not(outcome: Outcome) -> str:
+    """Why an ending is not offered from here."""
+    return _(WHY_NOT.get(outcome.why_not, WHY_NOT["nothing_runs"]))
+
+
+def title(ending: str) -> str:
+    """The ending's name."""
+    return _(TITLES[Ending(ending)])
+
+
+# --- How a refund was worked out ---------------------------------------------------------------
+
+
+def _days(seconds: int) -> str:
+    days = max(0, round(seconds / 86400))
+    return ngettext("%(days)d day", "%(days)d days", days) % {"days": days}
+
+
+def _on(epoch: object) -> str:
+    return day(dt.datetime.fromtimestamp(int(str(epoch)), dt.UTC)) if epoch else ""
+
+
+Params = Mapping[str, Any]
+SENTENCES: dict[str, Callable[[Params, str], str]] = {
+    "law_comes_first": lambda p, c: _("The law’s right of withdrawal applies."),
+    "terms_give_more": lambda p, c: _("The law applies too, but our terms give you more, so they decide."),
+    "law_full": lambda p, c: (
+        _("Right of withdrawal until %(day)s: everything comes back.") % {"day": _on(p["deadline"])}
+    ),
+    "law_pro_rata": lambda p, c: (
+        _(
+            "Right of withdrawal until %(day)s: you asked for an immediate start, so the unused part comes back."
+        )
+        % {"day": _on(p["deadline"])}
+    ),
+    "terms_full": lambda p, c: (
+        _("Within %(days)d days of the payment (until %(day)s) everything comes back.")
+        % {"days": p["days"], "day": _on(p.get("deadline"))}
+    ),
+    "terms_pro_rata": lambda p, c: _("The part of the paid time that is not used comes back."),
+    "terms_none": lambda p, c: _("Our terms give nothing back here."),
+    "terms_once": lambda p, c: (
+        _("One voluntary refund in %(months)d months; the next from %(day)s.")
+        % {"months": p["months"], "day": day(dt.date.fromisoformat(p["again_on"]))}
+    ),
+    "line_full": lambda p, c: _("The whole price of the period"),
+    "line_unused": lambda p, c: (
+        _("Unused: %(unused)s of %(whole)s")
+        % {"unused": _days(p["seconds"]), "whole": _days(p["whole_seconds"])}
+    ),
+    "line_used": lambda p, c: (
+        _("Used: %(used)s of %(whole)s") % {"used": _days(p["seconds"]), "whole": _days(p["whole_seconds"])}
+    ),
+    "line_used_up": lambda p, c: _("Used up"),
+    "line_unpaid": lambda p, c: _("Not paid"),
+    "line_earlier_period": lambda p, c: _("Of an earlier period"),
+    "line_credit_for_change": lambda p, c: _("Credit for a change of plan"),
+    "nothing_after_credits": lambda p, c: _("Balanced by credits"),
+    "rounding": lambda p, c: _("Rounded to the smallest coin"),
+    "as_credit": lambda p, c: _("Goes back as credit, because it was paid with credit"),
+    "already_refunded": lambda p, c: _("Refunded before"),
+    "disputed": lambda p, c: _("Already being taken back by your bank"),
+    "already_paid": lambda p, c: _("Paid before"),
+    "goodwill": lambda p, c: _("As a gesture of goodwill"),
+}
+
+
+def explain(quote: Quote) -> list[dict[str, Any]]:
+    """Each step of the reckoning: a sentence, and its amount where it has one."""
+    return [
+        {
+            "text": SENTENCES[line["code"]](line["params"], quote.currency),
+            "amount": line["amount"],
+            "is_reason": line["code"].startswith(("law_", "terms_")),
+        }
+        for line in quote.lines
+    ]
+
+
+def why_none(quote: Quote) -> str:
+    """Why nothing comes back, or "" where something does."""
+    return _(WHY_NONE.get(quote.why_none, WHY_NONE["nothing_paid"])) if quote.why_none else ""
