@@ -25,6 +25,7 @@ hourly = crontab(minute=7)
 
 app.conf.beat_schedule = {
     "heartbeat": {"task": "config.tasks.heartbeat", "schedule": every_minute, "options": {"expires": 50}},
+    "notices": {"task": "accounts.send_notices", "schedule": every_minute, "options": {"expires": 50}},
 }
 
 
