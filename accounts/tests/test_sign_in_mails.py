@@ -1,4 +1,4 @@
-"""allauth's mails, in our words and our layout."""
+"""allauth's mails and messages, in our words and our layout."""
 
 import datetime as dt
 import re
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import allauth
 import pytest
+from django.conf import settings
 from django.template.loader import render_to_string
 from django.utils import timezone, translation
 
@@ -80,3 +81,14 @@ def test_the_moment_of_a_change_is_told_in_the_readers_zone() -> None:
         text = render("account/email/password_changed", "message.txt")
 
     assert "11 March 2026, 14:05" in text
+
+
+@pytest.mark.parametrize("app", ["account", "mfa", "usersessions"])
+def test_each_message_of_the_sign_in_pages_is_ours(app: str) -> None:
+    ours = Path(settings.BASE_DIR) / "templates" / app / "messages"
+    shipped = {path.name for path in (SHIPPED / app / "messages").glob("*.txt")}
+    phones = {"phone_verification_sent.txt", "phone_verified.txt"}
+
+    assert shipped - phones == {path.name for path in ours.glob("*.txt")}
+    for name in shipped - phones:
+        assert render_to_string(f"{app}/messages/{name}", FACTS).strip()
