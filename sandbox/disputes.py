@@ -51,6 +51,7 @@ def open_dispute(world: World, charge: Doc, reason: str) -> Doc:
             "card": {
                 "brand": charge["payment_method_details"]["card"]["brand"],
                 "case_type": "inquiry" if inquiry else "chargeback",
+                "network": charge["payment_method_details"]["card"]["network"],
                 "network_reason_code": "83",
             },
             "type": "card",
