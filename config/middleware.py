@@ -46,7 +46,7 @@ class RequestMiddleware:
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: dict[str, Any]) -> None:
         """Bind the account that the URL names to every line that follows."""
-        identity = kwargs.get("account_id") or kwargs.get("public_id")
+        identity = kwargs.get("account_id")
         if identity:
             logs.account_id.set(str(identity))
 
