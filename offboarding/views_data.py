@@ -23,14 +23,15 @@ def data_page(request: AccountRequest) -> HttpResponse:
     """What we hold in words, the downloads and their progress, and when the data goes."""
     at = clock.now()
     rows = exports.exports_of(request.member, at=at)
+    closure = retention.open_closure(request.account)
     context = {
         "tab": "exports",
         "account": request.account,
         "exports": [(row, row.is_fetchable(at)) for row in rows],
         "is_waiting": any(row.is_under_way for row in rows),
-        "can_fetch": retention.can_fetch(request.account, at=at),
+        "can_fetch": closure is None or retention.can_call_off(closure),
         "can_export_all": exports.can_export_all(request.member),
-        "closure": retention.open_closure(request.account),
+        "closure": closure,
         "held": held_data(),
         "terms": request.account.terms,
     }
@@ -73,7 +74,6 @@ def export_download(request: AccountRequest, export_id: str) -> HttpResponse:
     response = FileResponse(
         path.open("rb"), as_attachment=True, filename=name, content_type="application/zip"
     )
-    response["Cache-Control"] = "no-store"
     response["X-Content-Type-Options"] = "nosniff"
     # A streamed answer is no HttpResponse to the type checker, and one to everybody else.
     return cast(HttpResponse, response)
