@@ -29,13 +29,9 @@ ATTEMPTS: Final = 3
 
 
 def is_fresh(request: HttpRequest) -> bool:
-    """Whether this session was confirmed within ACCOUNT_REAUTHENTICATION_TIMEOUT seconds of real time."""
-    confirmed = [
-        record
-        for record in get_authentication_records(request, request.user)
-        if record.get("reauthenticated")
-    ]
-    return bool(confirmed) and time.time() - confirmed[-1]["at"] < settings.ACCOUNT_REAUTHENTICATION_TIMEOUT
+    """Whether this session signed in or confirmed within the last ACCOUNT_REAUTHENTICATION_TIMEOUT seconds."""
+    records = get_authentication_records(request, request.user)
+    return bool(records) and time.time() - records[-1]["at"] < settings.ACCOUNT_REAUTHENTICATION_TIMEOUT
 
 
 def can_confirm_by_code(user: User) -> bool:

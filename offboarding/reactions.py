@@ -7,7 +7,6 @@ from accounts.events import PROVIDER, SYSTEM, record
 from billing.models import Instruction, Payment, Refund, Subscription
 from billing.refunds import make_refund
 from billing.subscriptions import steer_subscription
-from offboarding.completions import complete_cancellation
 from offboarding.declarations import adopt_cancellation, mark_scheduled
 from offboarding.models import Cancellation
 from offboarding.winback import keep_data_of_who_came_back
@@ -30,12 +29,13 @@ def follow_subscription(
     """Someone cancelled, kept or came back at the provider's side."""
     if _we_are_telling(subscription):
         return
-    open_ = Cancellation.objects.open().select_related("account").filter(subscription=subscription).first()
+    declared = Cancellation.objects.exclude(status=Cancellation.Status.WITHDRAWN).filter(
+        subscription=subscription
+    )
+    open_ = declared.open().select_related("account").first()
     if subscription.status == Subscription.Status.CANCELED and before["status"] in Subscription.LIVE:
-        ended = subscription.ended_at or at
-        cancellation = open_ or adopt_cancellation(subscription, ends_at=ended, at=at)
-        if cancellation and cancellation.effective_at <= at:
-            complete_cancellation(cancellation, at=at)
+        if not declared.exists():
+            adopt_cancellation(subscription, ends_at=subscription.ended_at or at, at=at)
     elif subscription.is_live and subscription.cancel_at and not before["cancel_at"] and open_ is None:
         adopt_cancellation(subscription, ends_at=subscription.cancel_at, at=at)
     elif subscription.is_live and before["cancel_at"] and not subscription.cancel_at and open_ is not None:
