@@ -52,6 +52,7 @@ def _register_subscriptions() -> None:
     register("subscription.incomplete", _("A subscription was chosen and waits for its first payment."))
     register("subscription.incomplete_expired", _("A subscription that was never paid was given up."))
     register("subscription.trialing", _("The trial began."))
+    register("subscription.free_time", _("Free time began; nothing is charged until it ends."))
     register("subscription.active", _("The subscription is active."))
     register("subscription.past_due", _("A payment is overdue."))
     register("subscription.unpaid", _("The subscription is unpaid."))
@@ -68,7 +69,6 @@ def _register_money() -> None:
     register("invoice.paid", _("An invoice of %(amount)s was paid."), amount=amount)
     register("invoice.void", _("An invoice of %(amount)s was cancelled."), amount=amount)
     register("invoice.uncollectible", _("An invoice of %(amount)s was written off."), amount=amount)
-    register("invoice.pay_asked", _("A payment of %(amount)s was started from the page."), amount=amount)
     register("payment.received", _("We received %(amount)s."), amount=amount)
     register(
         "payment.failed",

@@ -19,7 +19,6 @@ from billing.stripe_api import (
     StripeThrottled,
     StripeUnavailable,
     calling,
-    metadata_of,
 )
 
 logger = logging.getLogger(__name__)
@@ -151,9 +150,7 @@ def _customer(customer: Customer, row: Incoming, at: dt.datetime) -> None:
 
 
 def _card_saved(customer: Customer, row: Incoming, at: dt.datetime) -> None:
-    with calling() as stripe:
-        intent = stripe.v1.setup_intents.retrieve(row.object_id)
-    cards.adopt_saved_card(customer, sync.id_of(intent.payment_method), metadata_of(intent), at=at)
+    cards.adopt_saved_card(customer, row.object_id, at=at)
 
 
 #: By the beginning of the event's type; the longest first.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from billing.models import Instruction
+from billing.models import Instruction, Subscription
 from billing.stripe_api import Client, ProviderRefund, StripeRefused, calling, keyed, metadata_of
 
 
@@ -37,12 +37,19 @@ def adopt(instruction: Instruction) -> Answer:
         if found is None:
             raise Unresolved("refund_not_found_after_23_hours")
         return Answer({"refund": found.id}, refund=found)
+    if instruction.kind == Instruction.Kind.SUBSCRIBE:
+        with calling() as stripe:
+            known = _find_subscription(stripe, instruction.desired)
+        if not known:
+            raise Unresolved("subscription_not_found_after_23_hours")
+        return Answer({"subscription": known})
     if instruction.kind in (
         Instruction.Kind.SUBSCRIPTION,
         Instruction.Kind.DELETE_CUSTOMER,
         Instruction.Kind.CARD,
+        Instruction.Kind.PAY,
     ):
-        return write(instruction)  # these state what should be: saying it again changes nothing
+        return write(instruction)  # these state what should be, or read: saying it again changes nothing
     raise Unresolved("unknown_after_23_hours")
 
 
@@ -200,7 +207,10 @@ def _write_setup(stripe: Client, instruction: Instruction) -> Answer:
             "customer": desired["customer"],
             "usage": "off_session",
             "automatic_payment_methods": {"enabled": True},
-            "metadata": {"good_terms_account": desired["account"]},
+            "metadata": {
+                "good_terms_account": desired["account"],
+                "good_terms_plan": desired.get("plan", ""),
+            },
         },
         options=keyed(instruction.idempotency_key),
     )
@@ -208,8 +218,13 @@ def _write_setup(stripe: Client, instruction: Instruction) -> Answer:
 
 
 def _write_new_subscription(stripe: Client, instruction: Instruction) -> Answer:
-    """A new subscription; its first invoice waits for the customer's own confirmation on the pay page."""
+    """A new subscription; its first invoice waits for the customer's own confirmation on the pay page.
+
+    One that is there already is taken: an account never has two, whatever became of an earlier call.
+    """
     desired = instruction.desired
+    if known := _find_subscription(stripe, desired):
+        return Answer({"subscription": known})
     params: dict[str, Any] = {
         "customer": desired["customer"],
         "items": [{"price": desired["price"]}],
@@ -222,6 +237,44 @@ def _write_new_subscription(stripe: Client, instruction: Instruction) -> Answer:
             params[name] = desired[name]
     made = stripe.v1.subscriptions.create(params=params, options=keyed(instruction.idempotency_key))  # type: ignore[arg-type]
     return Answer({"subscription": made.id})
+
+
+def _find_subscription(stripe: Client, desired: dict[str, Any]) -> str:
+    """The customer's live subscription, else one that waits for its first payment at this price, else ""."""
+    listed = stripe.v1.subscriptions.list(params={"customer": desired["customer"], "limit": 100})
+    found = list(listed.auto_paging_iter())
+    live = [s.id for s in found if s.status in Subscription.LIVE]
+    waiting = [
+        s.id
+        for s in found
+        if s.status == Subscription.Status.INCOMPLETE and s["items"].data[0].price.id == desired["price"]
+    ]
+    return str(next(iter(live + waiting), ""))
+
+
+def _write_payment(stripe: Client, instruction: Instruction) -> Answer:
+    """Pay an open invoice with the card on file while the customer waits.
+
+    Only the first sending charges. Whoever pressed the button has gone by the time of a second one,
+    and a charge then would be a surprise: it reads what became of the first.
+    """
+    desired = instruction.desired
+    provider_id = desired["invoice"]
+    seen = str(stripe.v1.invoices.retrieve(provider_id).status)
+    if seen != "open" or instruction.attempts > 1:
+        return Answer({"invoice": provider_id, "status": seen})
+    try:
+        with calling() as inner:
+            paid = inner.v1.invoices.pay(
+                provider_id,
+                params={"payment_method": desired["payment_method"], "off_session": False},
+                options=keyed(instruction.idempotency_key),
+            )
+    except StripeRefused as error:
+        if not error.by_bank:
+            raise
+        return Answer({"invoice": provider_id, "status": "declined", "decline": error.decline or error.code})
+    return Answer({"invoice": provider_id, "status": str(paid.status)})
 
 
 def _write_card(stripe: Client, instruction: Instruction) -> Answer:
@@ -258,6 +311,7 @@ _WRITES: dict[str, Callable[[Client, Instruction], Answer]] = {
     Instruction.Kind.SETUP: _write_setup,
     Instruction.Kind.SUBSCRIBE: _write_new_subscription,
     Instruction.Kind.CARD: _write_card,
+    Instruction.Kind.PAY: _write_payment,
     Instruction.Kind.SUBSCRIPTION: _write_subscription,
     Instruction.Kind.REFUND: _write_refund,
     Instruction.Kind.CREDIT: _write_credit,

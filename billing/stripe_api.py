@@ -34,12 +34,16 @@ class StripeForbidden(Exception):
 
 
 class StripeRefused(Exception):
-    """Stripe understood and said no. `code` is its error code, `decline` the bank's reason."""
+    """Stripe understood and said no. `code` is its error code, `decline` the bank's reason.
 
-    def __init__(self, code: str, decline: str = "") -> None:
+    `by_bank`: it is about the card, so the customer can do something; anything else is our fault.
+    """
+
+    def __init__(self, code: str, decline: str = "", *, by_bank: bool = False) -> None:
         super().__init__(decline or code)
         self.code = code
         self.decline = decline
+        self.by_bank = by_bank
 
 
 class NetworkCallInTransaction(Exception):
@@ -57,7 +61,7 @@ def calling() -> Iterator[stripe.StripeClient]:
     except (stripe.AuthenticationError, stripe.PermissionError) as error:
         raise StripeForbidden(type(error).__name__) from error
     except stripe.CardError as error:
-        raise StripeRefused(error.code or "card_declined", _decline_of(error)) from error
+        raise StripeRefused(error.code or "card_declined", _decline_of(error), by_bank=True) from error
     except (stripe.InvalidRequestError, stripe.IdempotencyError) as error:
         if error.http_status == 409:
             raise StripeUnavailable("409") from error

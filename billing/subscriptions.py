@@ -1,7 +1,6 @@
 """Starting, changing and steering a subscription."""
 
 import datetime as dt
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from django.db import transaction
@@ -10,20 +9,9 @@ from accounts.errors import WrongState
 from accounts.events import SYSTEM, By, record
 from accounts.models import Account
 from accounts.states import move_account
-from billing.customers import ensure_customer
 from billing.instructions import instruct
-from billing.models import Instruction, Plan, Subscription
-from billing.outgoing import send_instruction
-from billing.stripe_api import StripeUnavailable, calling
-from billing.sync import sync_subscription
-
-
-@dataclass(frozen=True)
-class Checkout:
-    """What the pay page needs to let the customer confirm: the intent's kind and its client secret."""
-
-    kind: str
-    client_secret: str
+from billing.models import Customer, Instruction, Plan, Subscription
+from billing.notices import owe_payers
 
 
 @transaction.atomic
@@ -55,6 +43,8 @@ def start_trial(account: Account, plan: Plan, *, by: By, at: dt.datetime) -> Sub
     """A trial without card: known to us alone, ends by itself, converts never."""
     if plan.trial_needs_card or not plan.trial_days:
         raise ValueError("This plan has no trial without a card.")
+    if Subscription.objects.filter(account=account).exclude(trial_end=None).exists():
+        raise WrongState("There was a trial already.")
     Subscription.objects.live().filter(account=account, provider_id=None, plan__amount=0).update(
         status=Subscription.Status.CANCELED, ended_at=at
     )
@@ -71,62 +61,41 @@ def start_trial(account: Account, plan: Plan, *, by: By, at: dt.datetime) -> Sub
     record(account, "subscription.trialing", by=by, at=at, subject=f"subscription:{subscription.public_id}")
     if account.state != Account.State.TRIALING:
         move_account(account, Account.State.TRIALING, by=by, at=at, reason="trial")
+    Account.objects.filter(pk=account.pk).update(access_ends_at=ends)
+    subject = f"subscription:{subscription.public_id}"
+    owe_payers(account, "subscription_started", period=subscription.public_id, subject=subject, at=at)
     return subscription
 
 
-def start_checkout(account: Account, plan: Plan, *, by: By, at: dt.datetime) -> Checkout:
-    """A subscription that waits for the customer's confirmation; asking twice gives the same one.
+def free_until(account: Account, plan: Plan, *, at: dt.datetime) -> dt.datetime | None:
+    """When the free days of this plan end for this account, or None where it is paid from the start.
 
-    Raises `WrongState` where the account pays already, `StripeUnavailable` where no answer came.
+    Free days that run already are kept; new ones come with a trial that needs a card, once.
     """
-    if plan.is_free:
-        raise ValueError("The free plan needs no payment.")
-    if Subscription.objects.live().filter(account=account).exclude(provider_id=None).exists():
-        raise WrongState("This account has a subscription already.")
-    customer = ensure_customer(account, by=by, at=at)
-    waiting = Subscription.objects.filter(
-        account=account, plan=plan, status=Subscription.Status.INCOMPLETE
-    ).first()
-    if waiting is None:
-        desired: dict[str, Any] = {
-            "customer": customer.provider_id,
-            "price": plan.provider_price,
-            "account": account.public_id,
-            "default_payment_method": customer.card_id or None,
-        }
-        if (
-            plan.trial_days
-            and not Subscription.objects.filter(account=account).exclude(trial_end=None).exists()
-        ):
-            desired["trial_end"] = int((at + dt.timedelta(days=plan.trial_days)).timestamp())
-        instruction = instruct(
-            account,
-            kind=Instruction.Kind.SUBSCRIBE,
-            subject=f"subscribe:{account.public_id}",
-            desired=desired,
-            at=at,
-            by=by,
-        )
-        send_instruction(instruction.pk, at=at)
-        instruction.refresh_from_db()
-        if instruction.status != Instruction.Status.DONE:
-            raise StripeUnavailable("subscribe")
-        sync_subscription(customer, instruction.answer["subscription"], at=at)
-        provider_id = instruction.answer["subscription"]
-    else:
-        provider_id = str(waiting.provider_id)
-    return _checkout(provider_id)
+    running = Subscription.objects.live().filter(account=account, plan=plan, provider_id=None).first()
+    if running is not None and running.trial_end is not None and running.trial_end > at:
+        return running.trial_end
+    had_one = Subscription.objects.filter(account=account).exclude(trial_end=None).exists()
+    if plan.trial_needs_card and plan.trial_days and not had_one:
+        return at + dt.timedelta(days=plan.trial_days)
+    return None
 
 
-def _checkout(provider_id: str) -> Checkout:
-    with calling() as stripe:
-        fetched: Any = stripe.v1.subscriptions.retrieve(
-            provider_id, params={"expand": ["latest_invoice.confirmation_secret", "pending_setup_intent"]}
-        )
-    if fetched.pending_setup_intent:
-        return Checkout("setup", fetched.pending_setup_intent.client_secret)
-    secret = fetched.latest_invoice.confirmation_secret if fetched.latest_invoice else None
-    return Checkout("payment", secret.client_secret) if secret else Checkout("none", "")
+def desired_subscription(
+    customer: Customer,
+    plan: Plan,
+    *,
+    default_payment_method: str = "",
+    trial_end: dt.datetime | None = None,
+) -> dict[str, Any]:
+    """What a new subscription should be, as an instruction says it."""
+    return {
+        "customer": customer.provider_id,
+        "price": plan.provider_price,
+        "account": customer.account.public_id,
+        "default_payment_method": default_payment_method or None,
+        "trial_end": int(trial_end.timestamp()) if trial_end else None,
+    }
 
 
 @transaction.atomic
@@ -218,7 +187,10 @@ def end_local(subscription: Subscription, *, at: dt.datetime, reason: str) -> No
 
 
 def move_local_end(subscription: Subscription, ends: dt.datetime) -> None:
-    """Move the end of a trial that only we know of."""
+    """Move the end of a trial that only we know of, and of the access that goes with it."""
+    Account.objects.filter(pk=subscription.account_id, access_ends_at=subscription.trial_end).update(
+        access_ends_at=ends
+    )
     Subscription.objects.live().filter(pk=subscription.pk, provider_id=None).update(
         trial_end=ends, period_end=ends
     )

@@ -10,15 +10,18 @@ from typing import Any
 
 from django.db import transaction
 
-from accounts import notices
 from accounts.events import PROVIDER, record
-from accounts.models import Account, Member
+from accounts.models import Account
 from accounts.states import move_account
 from billing import refunds
 from billing.locks import writing_customer
 from billing.models import Customer, Dispute, Invoice, InvoiceLine, Payment, Plan, Refund, Subscription
+from billing.notices import owe_payers
 from billing.signals import payment_received, subscription_changed
 from billing.stripe_api import calling, metadata_of, optional
+
+#: Older invoices that are settled move only by an event, and those are back-filled.
+RECENT = dt.timedelta(days=40)
 
 
 def instant(epoch: int) -> dt.datetime:
@@ -42,11 +45,16 @@ def sync_everything(customer: Customer, *, at: dt.datetime) -> None:
     with calling() as stripe:
         listed = {"customer": customer.provider_id, "limit": 100}
         subscriptions = [s.id for s in stripe.v1.subscriptions.list(params=listed | {"status": "all"}).data]  # type: ignore[arg-type]
-        invoices = [str(i.id) for i in stripe.v1.invoices.list(params=listed).data]  # type: ignore[arg-type]
+        recent = listed | {"created": {"gte": int((at - RECENT).timestamp())}}
+        invoices = [str(i.id) for i in stripe.v1.invoices.list(params=recent).data]  # type: ignore[arg-type]
     for provider_id in subscriptions:
         sync_subscription(customer, provider_id, at=at)
-    for provider_id in invoices:
+    older = Invoice.objects.unpaid().filter(account=customer.account).exclude(provider_id__in=invoices)
+    for provider_id in [*invoices, *older.values_list("provider_id", flat=True)]:
         sync_invoice(customer, provider_id, at=at)
+    moving = Refund.objects.filter(account=customer.account, state__in=("pending", "unknown", "sending"))
+    for intent in moving.values_list("payment__provider_id", flat=True).distinct():
+        sync_payment(customer, intent, at=at)
 
 
 # --- Subscriptions ----------------------------------------------------------------------------
@@ -57,7 +65,7 @@ def sync_subscription(customer: Customer, provider_id: str, *, at: dt.datetime) 
     with writing_customer(customer), calling() as stripe:
         fetched = stripe.v1.subscriptions.retrieve(provider_id, params={"expand": ["default_payment_method"]})
         _apply_subscription(customer, fetched, at=at)
-        if fetched.default_payment_method:
+        if fetched.default_payment_method and fetched.status in Subscription.LIVE:
             _apply_card(customer, fetched.default_payment_method, at=at)
 
 
@@ -80,10 +88,12 @@ def _apply_subscription(customer: Customer, fetched: Any, *, at: dt.datetime) ->
         Subscription.objects.filter(pk=row.pk).update(**columns)
         row.refresh_from_db()
     if row.status != before["status"]:
-        record(
-            account, f"subscription.{row.status}", by=PROVIDER, at=at, subject=f"subscription:{row.public_id}"
-        )
+        kind = "free_time" if _is_free_time(row) else row.status
+        record(account, f"subscription.{kind}", by=PROVIDER, at=at, subject=f"subscription:{row.public_id}")
         _open_account(account, row, at=at)
+    if row.status == Subscription.Status.TRIALING and before["status"] in ("", "incomplete"):
+        subject = f"subscription:{row.public_id}"
+        owe_payers(account, "subscription_started", period=row.public_id, subject=subject, at=at)
     subscription_changed.send(Subscription, subscription=row, before=before, at=at)
 
 
@@ -108,6 +118,11 @@ def _make_way(account: Account, *, at: dt.datetime) -> None:
     )
 
 
+def _is_free_time(row: Subscription) -> bool:
+    """The provider calls a paid subscription whose end was moved "trialing" too; ours is paid."""
+    return row.status == Subscription.Status.TRIALING and row.first_paid_at is not None
+
+
 def _open_account(account: Account, row: Subscription, *, at: dt.datetime) -> None:
     """What is paid or on trial is open (T2: nobody who paid is frozen).
 
@@ -127,7 +142,11 @@ def _open_account(account: Account, row: Subscription, *, at: dt.datetime) -> No
 
 
 def sync_customer(customer: Customer, *, at: dt.datetime) -> None:
-    """Fetch the customer: its card and its credit."""
+    """Fetch the customer: its credit, and the card that is charged.
+
+    That is the live subscription's own card, else the customer's: whichever event comes last, the
+    answer is the same.
+    """
     with writing_customer(customer), calling() as stripe:
         fetched = stripe.v1.customers.retrieve(
             customer.provider_id, params={"expand": ["invoice_settings.default_payment_method"]}
@@ -139,12 +158,32 @@ def sync_customer(customer: Customer, *, at: dt.datetime) -> None:
             credit=max(0, -(fetched.balance or 0)), currency=(fetched.currency or "").upper(), synced_at=at
         )
         method = fetched.invoice_settings.default_payment_method if fetched.invoice_settings else None
+        live = Subscription.objects.live().filter(account=customer.account).exclude(provider_id=None).first()
+        if live is not None:
+            own = stripe.v1.subscriptions.retrieve(
+                str(live.provider_id), params={"expand": ["default_payment_method"]}
+            )
+            method = own.default_payment_method or method
         if method:
             _apply_card(customer, method, at=at)
+        else:
+            _forget_card(customer, at=at)
 
 
+def _forget_card(customer: Customer, *, at: dt.datetime) -> None:
+    Customer.objects.filter(pk=customer.pk).update(
+        card_id="", card_brand="", card_last4="", card_expires="", card_fingerprint="", synced_at=at
+    )
+
+
+@transaction.atomic
 def _apply_card(customer: Customer, method: Any, *, at: dt.datetime) -> None:
     card = optional(method, "card")
+    before = Customer.objects.values_list("card_id", flat=True).get(pk=customer.pk)
+    if before and before != method.id:
+        subject = f"card:{method.id}"
+        record(customer.account, "card.changed", by=PROVIDER, at=at, subject=subject)
+        owe_payers(customer.account, "card_changed", period=method.id, subject=subject, at=at)
     Customer.objects.filter(pk=customer.pk).update(
         card_id=method.id,
         card_brand=card.brand if card else method.type,
@@ -169,19 +208,42 @@ def sync_invoice(customer: Customer, provider_id: str, *, at: dt.datetime) -> No
         intents = [
             id_of(p.payment.payment_intent) for p in made.auto_paging_iter() if p.payment.payment_intent
         ]
-        _apply_invoice(customer, fetched, lines, at=at)
+        decline = _last_decline(provider_id) if fetched.status == "open" and fetched.attempt_count else ""
+        _apply_invoice(customer, fetched, lines, decline, at=at)
         for intent in intents:
             _fetch_payment(customer, intent, provider_id, at=at)
 
 
+def _last_decline(provider_id: str) -> str:
+    """Why the last attempt on an open invoice failed, as the bank's code; "" where nobody says."""
+    with calling() as stripe:
+        tried = stripe.v1.invoice_payments.list(
+            params={
+                "invoice": provider_id,
+                "status": "open",
+                "expand": ["data.payment.payment_intent"],
+            }
+        )
+        for made in tried.data:
+            intent: Any = made.payment.payment_intent
+            error = optional(intent, "last_payment_error") if intent else None
+            if error:
+                return str(optional(error, "decline_code") or optional(error, "code") or "")
+    return ""
+
+
 @transaction.atomic
-def _apply_invoice(customer: Customer, fetched: Any, lines: list[Any], *, at: dt.datetime) -> None:
+def _apply_invoice(
+    customer: Customer, fetched: Any, lines: list[Any], decline: str, *, at: dt.datetime
+) -> None:
     account = Account.objects.select_for_update().get(pk=customer.account_id)
     parent = fetched.parent.subscription_details if fetched.parent else None
     subscription = (
         Subscription.objects.filter(provider_id=id_of(parent.subscription)).first() if parent else None
     )
-    seen = Invoice.objects.filter(provider_id=fetched.id).values_list("status", flat=True).first()
+    seen, tried = Invoice.objects.filter(provider_id=fetched.id).values_list(
+        "status", "attempt_count"
+    ).first() or ("", 0)
     row, _created = Invoice.objects.update_or_create(
         provider_id=fetched.id,
         defaults=_invoice_columns(fetched, lines)
@@ -200,6 +262,27 @@ def _apply_invoice(customer: Customer, fetched: Any, lines: list[Any], *, at: dt
             amount=row.amount_due,
             currency=row.currency,
         )
+    if row.attempt_count > tried and row.status == Invoice.Status.OPEN:
+        _tell_failure(row, decline, at=at)
+
+
+def _tell_failure(invoice: Invoice, decline: str, *, at: dt.datetime) -> None:
+    """The provider tried to charge and could not. At the start the page says so itself: no mail."""
+    subject = f"invoice:{invoice.provider_id}"
+    record(
+        invoice.account,
+        "payment.failed",
+        by=PROVIDER,
+        at=at,
+        subject=subject,
+        amount=invoice.amount_remaining,
+        currency=invoice.currency,
+        decline=decline,
+    )
+    if invoice.billing_reason != "subscription_create":
+        period = f"{invoice.provider_id}:{invoice.attempt_count}"
+        facts = {"decline": decline}
+        owe_payers(invoice.account, "payment_failed", period=period, subject=subject, at=at, facts=facts)
 
 
 def _invoice_columns(fetched: Any, lines: list[Any]) -> dict[str, Any]:
@@ -321,14 +404,8 @@ def _welcome(account: Account, payment: Payment, *, at: dt.datetime) -> None:
         Subscription.objects.filter(pk=payment.invoice.subscription_id, first_paid_at=None).update(
             first_paid_at=payment.paid_at
         )
-    payers = [m.user for m in Member.objects.payers().filter(account=account).select_related("user")]
-    notices.owe(
-        account,
-        "payment_received",
-        to=payers,
-        period=payment.charge_id,
-        subject=f"payment:{payment.charge_id}",
-        at=at,
+    owe_payers(
+        account, "payment_received", period=payment.charge_id, subject=f"payment:{payment.charge_id}", at=at
     )
     payment_received.send(Payment, payment=payment, at=at)
 

@@ -6,7 +6,7 @@ from celery import shared_task
 
 from accounts import clock
 from accounts.jobs import run_job
-from billing import backfill, inbox, mirror, outgoing, reconciliation, sync
+from billing import backfill, cards, inbox, mirror, outgoing, reconciliation, sync
 from billing.models import Customer
 
 MINUTE = dt.timedelta(minutes=1)
@@ -28,10 +28,14 @@ def apply_events() -> int:
 
 
 @shared_task(name="billing.refresh_customer")
-def refresh_customer(customer_pk: int) -> None:
-    """Read one customer's subscription and card again: someone came back from the provider's form."""
+def refresh_customer(customer_pk: int, setup_intent: str = "") -> None:
+    """Read one customer again, the card form included: someone came back from it and waits."""
     customer = Customer.objects.select_related("account").get(pk=customer_pk)
-    sync.sync_everything(customer, at=clock.now())
+    at = clock.now()
+    if setup_intent:
+        cards.adopt_saved_card(customer, setup_intent, at=at)
+        outgoing.send_due_instructions(at=at)
+    sync.sync_everything(customer, at=at)
 
 
 @shared_task(name="billing.reconcile")

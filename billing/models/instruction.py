@@ -52,6 +52,7 @@ class Instruction(models.Model):
         SETUP = "setup", _("form for a card")
         SUBSCRIBE = "subscribe", _("new subscription")
         CARD = "card", _("card to charge")
+        PAY = "pay", _("payment by the customer")
         SUBSCRIPTION = "subscription", _("state of a subscription")
         REFUND = "refund", _("refund")
         CREDIT = "credit", _("credit")

@@ -20,10 +20,10 @@ from accounts.models import Account
 from accounts.notices import send_due_notices
 from accounts.tests.worlds import owner_of
 from billing import inbox, mirror, outgoing
+from billing.checkout import start_checkout
 from billing.customers import ensure_customer
 from billing.models import Customer, Plan, Subscription
 from billing.stripe_api import calling
-from billing.subscriptions import start_checkout
 from billing.sync import sync_customer, sync_everything
 
 #: Shorter than any billing interval: test clocks go in hops of at most one interval.
