@@ -1,0 +1,42 @@
+"""Invoices as their page and their table show them."""
+
+from dataclasses import dataclass
+
+from django.db.models import Q
+
+from accounts.models import Account
+from billing.models import Invoice, Refund
+from billing.models.invoice import InvoiceQuerySet
+
+PAGE = 20
+
+
+@dataclass(frozen=True)
+class InvoicePage:
+    """One page of the table, newest first, and the invoice to go on after, or ""."""
+
+    rows: list[Invoice]
+    older: str
+
+
+def list_invoices(account: Account, *, after: str = "", size: int = PAGE) -> InvoicePage:
+    """Invoices that were issued, drafts left out; `after` is the last one of the page before."""
+    found = issued(account)
+    last = found.filter(provider_id=after).first() if after else None
+    if last is not None:
+        found = found.filter(
+            Q(created_at__lt=last.created_at) | Q(created_at=last.created_at, pk__lt=last.pk)
+        )
+    rows = list(found.select_related("subscription__plan")[: size + 1])
+    return InvoicePage(rows[:size], rows[size - 1].provider_id if len(rows) > size else "")
+
+
+def issued(account: Account) -> InvoiceQuerySet:
+    """Every invoice of the account that has a number: it was issued, whatever became of it."""
+    return Invoice.objects.filter(account=account).exclude(status=Invoice.Status.DRAFT).exclude(number="")
+
+
+def refunds_of(invoice: Invoice) -> list[Refund]:
+    """Refunds on the payments of this invoice, earliest first; those given up are left out."""
+    found = Refund.objects.filter(payment__invoice=invoice).exclude(state=Refund.State.ABANDONED)
+    return list(found.select_related("payment").order_by("created_at", "pk"))
