@@ -1,7 +1,7 @@
 """What the buyer's browser loads: the script double, the card form in its frame, the 3-D Secure page.
 
-https://docs.stripe.com/js, https://docs.stripe.com/payments/3d-secure. The card's number is typed into a frame
-that the sandbox serves and is sent to the sandbox; the page around it never sees it.
+https://docs.stripe.com/js, https://docs.stripe.com/payments/3d-secure. The card's number is typed into a
+frame that the sandbox serves and is sent to the sandbox; the page around it never sees it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ CORS = {
     "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, Stripe-Version",
     "Access-Control-Max-Age": "300",
 }
-CSP = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action *; base-uri 'none'"
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action *; "
+    "base-uri 'none'"
+)
 WORDS = {
     "en": {
         "title": "Confirm your payment",

@@ -1,4 +1,4 @@
-"""A sandbox process for the session; an account, and a client that checks every answer's shape, for each test."""
+"""A sandbox process for the session; for each test an account and a client that checks every answer's shape."""
 
 import json
 import secrets
