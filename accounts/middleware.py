@@ -1,11 +1,20 @@
-"""The reader's language and zone, for every page they see."""
+"""The reader's language and zone, for every page they see; and when a session was last used."""
 
+import time
 from collections.abc import Callable
+from typing import Final
 
+from allauth.account.adapter import get_adapter
+from allauth.usersessions.middleware import UserSessionsMiddleware
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone, translation
 
+from accounts.ids import hash_token
+
 GetResponse = Callable[[HttpRequest], HttpResponse]
+SEEN: Final = "accounts.seen"
+#: Seconds for which a session that was just seen is not written again.
+SEEN_FOR: Final = 300
 
 
 class ReaderMiddleware:
@@ -20,3 +29,27 @@ class ReaderMiddleware:
             translation.activate(request.user.language)
             request.LANGUAGE_CODE = translation.get_language()
         return self.get_response(request)
+
+
+class ActivityMiddleware(UserSessionsMiddleware):  # type: ignore[misc]
+    """allauth's list of sessions, written every five minutes instead of at every page.
+
+    Writing at every page would make each look a write, and SQLite has one writer. A change of
+    address or browser is written at once.
+    """
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        passed_on: GetResponse = super().__call__ if self._is_news(request) else self.get_response
+        return passed_on(request)
+
+    def _is_news(self, request: HttpRequest) -> bool:
+        """Whether this session was not seen lately with this address and browser; notes that it was."""
+        if not request.user.is_authenticated:
+            return False
+        browser = request.headers.get("User-Agent", "")
+        client = hash_token(f"{get_adapter(request).get_client_ip(request)} {browser}")
+        seen_client, seen_at = request.session.get(SEEN, ("", 0))
+        if client == seen_client and 0 <= time.time() - seen_at < SEEN_FOR:
+            return False
+        request.session[SEEN] = (client, int(time.time()))
+        return True

@@ -29,7 +29,7 @@ ATTEMPTS: Final = 3
 
 
 def is_fresh(request: HttpRequest) -> bool:
-    """Whether this session signed in or confirmed within the last ACCOUNT_REAUTHENTICATION_TIMEOUT seconds."""
+    """Whether this session signed in or confirmed within ACCOUNT_REAUTHENTICATION_TIMEOUT seconds."""
     records = get_authentication_records(request, request.user)
     return bool(records) and time.time() - records[-1]["at"] < settings.ACCOUNT_REAUTHENTICATION_TIMEOUT
 

@@ -1,14 +1,17 @@
 """What the account's page says: its state, what comes next, the cards of other apps, the language."""
 
 import datetime as dt
+import time
 
 import pytest
+from allauth.usersessions.models import UserSession
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts import calendar, panels
 from accounts.calendar import CalendarEntry, what_comes_next
+from accounts.middleware import SEEN_FOR
 from accounts.models import Account, User
 from accounts.notices import owe
 from accounts.panels import Panel
@@ -156,3 +159,35 @@ def test_a_person_cannot_change_more_than_that():
 def test_the_start_page_is_for_everyone():
     assert Client().get("/").status_code == 200
     assert client_of(make_user()).get("/").status_code == 200
+
+
+def sessions_of(client):
+    return UserSession.objects.filter(session_key=client.session.session_key)
+
+
+def test_a_look_at_a_page_is_no_write(django_assert_num_queries):
+    client = client_of(make_user())
+    client.get("/")
+
+    with django_assert_num_queries(2):
+        client.get("/")
+    assert sessions_of(client).count() == 1
+
+
+def test_another_browser_of_the_same_session_is_written_at_once():
+    client = client_of(make_user())
+    client.get("/", headers={"user-agent": "one"})
+    client.get("/", headers={"user-agent": "two"})
+
+    assert sessions_of(client).get().user_agent == "two"
+
+
+def test_a_session_that_is_used_stays_seen(monkeypatch):
+    client = client_of(make_user())
+    client.get("/")
+    before = sessions_of(client).get().last_seen_at
+    later = time.time() + SEEN_FOR
+    monkeypatch.setattr("accounts.middleware.time.time", lambda: later)
+    client.get("/")
+
+    assert sessions_of(client).get().last_seen_at > before
