@@ -15,12 +15,14 @@ class OffboardingConfig(AppConfig):
             leaving_panel,
             leaving_words,
             reactions,
+            reports,
         )
 
         data_notices.register_kinds()
         data_words.register_words()
         leaving_notices.register_kinds()
         leaving_words.register_words()
+        reports.register_reports()
         panels.register(leaving_panel.LEAVING_PANEL)
         calendar.register("offboarding", leaving_panel.leaving_to_come)
         signals.instruction_done.connect(reactions.schedule_when_told, dispatch_uid="offboarding.scheduled")
