@@ -112,10 +112,11 @@ def _subscription_columns(fetched: Any) -> dict[str, Any]:
 
 
 def _make_way(account: Account, *, at: dt.datetime) -> None:
-    """The free plan or a trial without card gives way to what is paid."""
-    Subscription.objects.live().filter(account=account, provider_id=None).update(
-        status=Subscription.Status.CANCELED, ended_at=at
-    )
+    """The free plan or a trial without card gives way to what is paid, and its end of access with it."""
+    local = Subscription.objects.live().filter(account=account, provider_id=None)
+    ends = [row.trial_end for row in local if row.trial_end]
+    Account.objects.filter(pk=account.pk, access_ends_at__in=ends).update(access_ends_at=None)
+    local.update(status=Subscription.Status.CANCELED, ended_at=at)
 
 
 def _is_free_time(row: Subscription) -> bool:
