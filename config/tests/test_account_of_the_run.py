@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.once
 spec = importlib.util.spec_from_file_location("run_tests", ROOT / "bin" / "run_tests.py")
 run_tests = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(run_tests)

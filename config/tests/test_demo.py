@@ -17,6 +17,7 @@ from config.demo.processes import free_port, listens
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [
+    pytest.mark.once,
     pytest.mark.timeout(180),
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for orphans in /proc (Linux)"),
 ]

@@ -12,6 +12,7 @@ import pytest
 from config.settings.safety import problems
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.once
 GOOD = {
     "SECRET_KEY": "kJ8s7dh3Jk29dkLQmXn48fhs7Hs83hKs92jsmZ01aPqLwTTy71bb",
     "SITE_URL": "https://billing.good.test",
