@@ -98,7 +98,7 @@ def main(arguments: list[str]) -> int:
         with_servers, arguments = True, arguments[1:]
     if not arguments:
         static_phases(report)
-    tests(report, "tests on SQLite", arguments, {"DATABASE_URL": sqlite_url()})
+    run_pytest(report, "tests on SQLite", arguments, {"DATABASE_URL": sqlite_url()})
     if with_servers:
         tests_with_servers(report, arguments)
     return report.finish()
@@ -123,10 +123,10 @@ def sqlite_url() -> str:
     return f"sqlite:///{OUT / 'db.sqlite3'}"
 
 
-def tests(
+def run_pytest(
     report: Report, name: str, arguments: list[str], env: dict[str, str], *, again: bool = False
 ) -> None:
-    """One run of pytest on two workers, or as the given arguments say; `again` leaves out what ran for good."""
+    """One run on two workers, or as the arguments say; `again` leaves out what the first run settled."""
     results = OUT / f"{name.replace(' ', '-')}.xml"
     results.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", f"--junitxml={results}", "-q"]
@@ -147,7 +147,7 @@ def tests_with_servers(report: Report, arguments: list[str]) -> None:
     """The same tests on PostgreSQL and Redis, wherever they come from."""
     try:
         with servers() as env:
-            tests(report, "tests on PostgreSQL and Redis", arguments, env, again=True)
+            run_pytest(report, "tests on PostgreSQL and Redis", arguments, env, again=True)
             if ALL_REQUIRED and not arguments:
                 report.run("the mirror's real migrations", [sys.executable, "bin/check_migrations.py"], env)
     except StartFailed as error:
