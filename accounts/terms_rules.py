@@ -224,9 +224,9 @@ def team_hold_hours(terms: Terms) -> str:
 def deletion_days(terms: Terms) -> str:
     n = terms.deletion_days
     return ngettext(
-        "If you close the account and ask for deletion, your data is deleted after %(n)d day. "
+        "If you close the account and ask for deletion, that takes %(n)d day instead. "
         "Until then you can change your mind.",
-        "If you close the account and ask for deletion, your data is deleted after %(n)d days. "
+        "If you close the account and ask for deletion, that takes %(n)d days instead. "
         "Until then you can change your mind.",
         n,
     ) % {"n": n}
@@ -235,8 +235,8 @@ def deletion_days(terms: Terms) -> str:
 def retrieval_days(terms: Terms) -> str:
     n = terms.retrieval_days
     return ngettext(
-        "If your access ends in any other way you can fetch your data for %(n)d day, at no cost.",
-        "If your access ends in any other way you can fetch your data for %(n)d days, at no cost.",
+        "When your access has ended you can still fetch your data for %(n)d day, at no cost.",
+        "When your access has ended you can still fetch your data for %(n)d days, at no cost.",
         n,
     ) % {"n": n}
 

@@ -5,7 +5,9 @@ from datetime import timedelta
 
 import pytest
 from django.core import mail as outbox
+from django.forms import Select
 from django.test import Client
+from django.test.html import parse_html
 from django.urls import reverse
 
 from accounts import forms
@@ -327,3 +329,14 @@ def test_the_countries_are_those_of_the_world_in_the_reader_s_language():
 def test_no_terms_are_needed_to_read_that_there_are_none():
     assert not Terms.objects.exists()
     assert Client().get("/terms/").status_code == 404
+
+
+@pytest.mark.parametrize("value", ["ES", "", None, '"><b>'])
+def test_a_long_list_is_written_as_django_writes_it_only_faster(value):
+    choices = [("", "Choose…"), ("ES", "Spain & <others>"), ("DE", "Germany")]
+    attrs = {"id": "id_country", "required": True, "aria-describedby": "id_country_helptext"}
+    ours, theirs = (
+        widget(choices=choices).render("country", value, attrs) for widget in (forms.LongSelect, Select)
+    )
+
+    assert parse_html(ours) == parse_html(theirs)
