@@ -62,6 +62,7 @@ class Entry:
     key: str
     is_mirror: bool
     apart: tuple[str, ...]
+    ways: tuple[str, ...]
 
     @property
     def model(self) -> type[Model]:
@@ -93,6 +94,12 @@ class Entry:
     def own_rows(self, subject: Subject) -> Rows:
         """What belongs to the one person who asks for their own data."""
         return self._all(Q(**{f"{self.own}__in": subject.users})) if self.own else self._all(Q()).none()
+
+    @property
+    def leads(self) -> frozenset[str]:
+        """Fields by which the rows are found: an erasure may not empty them before the rows are gone."""
+        paths = [self.own, *self.ways, *([self.path] if isinstance(self.path, str) else [])]
+        return frozenset(path.partition("__")[0] for path in paths)
 
     def _whole(self, subject: Subject) -> Q:
         if callable(self.path):
@@ -145,6 +152,7 @@ def classify(
     key: str = "",
     is_mirror: bool = False,
     apart: str = "",
+    ways: tuple[str, ...] = (),
     into: Registry = registry,
 ) -> None:
     """Say what becomes of one model.
@@ -155,7 +163,8 @@ def classify(
     to. `only` narrows KEEP to some rows, the others are deleted. `because` is the reason for
     keeping. `name` is the file's name in an export, `key` the field by which other rows refer to
     this one there. `is_mirror` marks the provider's copies, which are deleted a second time after
-    the provider confirmed. `apart` names foreign keys that never lead to a customer's rows.
+    the provider confirmed. `apart` names foreign keys that never lead to a customer's rows, `ways` the
+    ORM paths that a function in `path` or `find` goes.
     """
     into.add(
         Entry(
@@ -173,6 +182,7 @@ def classify(
             key=key,
             is_mirror=is_mirror,
             apart=tuple(apart.split()),
+            ways=ways,
         )
     )
 

@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_noop as _
 
 from accounts.classification import ANONYMISE, DELETE, KEEP, NOT_PERSONAL, Find, Subject, classify
-from billing.models import Customer, Instruction
+from billing.models import Customer, Instruction, InvoiceLine, Payment
 
 BOOKS = _("The law asks for invoices and payments, and for what explains them, for some years.")
 INBOX = _("An event of the provider is applied once; its ids and times lead to nobody.")
@@ -151,6 +151,7 @@ BASE = (
     "djstripe_created djstripe_updated stripe_data djstripe_id id djstripe_owner_account livemode created"
     " metadata"
 )
+WITHOUT_METADATA = BASE.replace(" metadata", "")
 
 
 def provider_ids(subject: Subject) -> list[str]:
@@ -171,17 +172,33 @@ def of_customer(*paths: str) -> Find:
     return find
 
 
-def mirror(model: str, *paths: str, hidden: str = BASE, exported: str = "", name: str = "") -> None:
-    """A copy of the provider's object about one customer: deleted."""
-    found = of_customer(*paths)
+def _of_charges(subject: Subject) -> Q:
+    charges = Payment.objects.filter(account_id=subject.account).values_list("charge_id", flat=True)
+    return Q(stripe_data__charge__in=list(charges))
+
+
+def _of_lines(subject: Subject) -> Q:
+    """The lines of our own invoices: in today's shape they name neither customer nor subscription."""
+    lines = InvoiceLine.objects.filter(invoice__account_id=subject.account)
+    found = of_customer("subscription__customer", "invoice_item__customer")(subject)
+    return found | Q(id__in=lines.values("provider_id"))
+
+
+def mirror(model: str, *paths: str, columns: str = BASE, name: str = "", find: Find | None = None) -> None:
+    """A copy of the provider's object about one customer: deleted. `find` where `paths` are not enough.
+
+    With a name the id and the body go into an export; the other columns repeat them.
+    """
+    shown = [column for column in ("id", "stripe_data") if name]
     classify(
         f"djstripe.{model}",
         DELETE,
         name=name,
-        path=found,
-        exported=exported,
-        hidden=hidden,
+        path=find or of_customer(*paths),
+        exported=" ".join(shown),
+        hidden=" ".join(column for column in columns.split() if column not in shown),
         is_mirror=True,
+        ways=paths,
     )
 
 
@@ -190,131 +207,118 @@ def catalogue(model: str, hidden: str = BASE, apart: str = "") -> None:
     classify(f"djstripe.{model}", NOT_PERSONAL, hidden=hidden, apart=apart)
 
 
-def _exported(columns: str) -> dict[str, str]:
-    """The body and the id go into an export; the other columns repeat them."""
-    rest = " ".join(name for name in columns.split() if name not in ("id", "stripe_data"))
-    return {"exported": "id stripe_data", "hidden": rest}
-
-
 mirror(
     "Customer",
     "id",
     name="provider_customer",
-    **_exported(f"{BASE} email default_payment_method subscriber date_purged"),
+    columns=f"{BASE} email default_payment_method subscriber date_purged",
 )
 mirror(
     "PaymentMethod",
     "customer",
-    "stripe_data__customer",
     name="provider_cards",
-    **_exported(f"{BASE} customer"),
+    columns=f"{BASE} customer",
 )
 mirror(
     "Invoice",
     "customer",
     name="provider_invoices",
-    **_exported(f"{BASE} charge customer default_payment_method payment_intent subscription"),
+    columns=f"{BASE} charge customer default_payment_method payment_intent subscription",
 )
-mirror("Subscription", "customer", name="provider_subscriptions", **_exported(f"{BASE} customer"))
+mirror("Subscription", "customer", name="provider_subscriptions", columns=f"{BASE} customer")
 mirror(
     "Charge",
     "customer",
     "invoice__customer",
     name="provider_charges",
-    **_exported(
-        f"""{BASE} amount currency balance_transaction customer invoice payment_intent payment_method source
-        status"""
-    ),
+    columns=f"""{BASE} amount currency balance_transaction customer invoice payment_intent payment_method
+        source status""",
 )
 mirror(
     "Refund",
     "charge__customer",
     name="provider_refunds",
-    **_exported(f"{BASE} amount balance_transaction charge currency failure_balance_transaction"),
+    columns=f"{BASE} amount balance_transaction charge currency failure_balance_transaction",
 )
-mirror("TaxId", "customer", name="provider_tax_ids", **_exported(f"{BASE} customer".replace(" metadata", "")))
+mirror("TaxId", "customer", name="provider_tax_ids", columns=f"{WITHOUT_METADATA} customer")
 mirror(
     "Discount",
     "customer",
     "invoice__customer",
     "subscription__customer",
-    hidden=f"{BASE} customer invoice promotion_code subscription",
+    columns=f"{BASE} customer invoice promotion_code subscription",
 )
-mirror("Invoice_default_tax_rates", "invoice__customer", hidden="id invoice taxrate")
+mirror("Invoice_default_tax_rates", "invoice__customer", columns="id invoice taxrate")
 mirror(
     "UpcomingInvoice",
     "customer",
-    hidden=f"{BASE} charge customer default_payment_method payment_intent subscription".replace(" id ", " "),
+    columns=f"{BASE} charge customer default_payment_method payment_intent subscription".replace(" id ", " "),
 )
-mirror("InvoiceItem_tax_rates", "invoiceitem__customer", hidden="id invoiceitem taxrate")
-mirror("InvoiceItem", "customer", hidden=f"{BASE} customer invoice price subscription")
-mirror(
-    "LineItem",
-    "subscription__customer",
-    "invoice_item__customer",
-    "subscription_item__subscription__customer",
-    hidden=f"{BASE} invoice_item subscription subscription_item",
-)
+mirror("InvoiceItem_tax_rates", "invoiceitem__customer", columns="id invoiceitem taxrate")
+mirror("InvoiceItem", "customer", columns=f"{BASE} customer invoice price subscription")
 mirror(
     "SubscriptionItem_tax_rates",
     "subscriptionitem__subscription__customer",
-    hidden="id subscriptionitem taxrate",
+    columns="id subscriptionitem taxrate",
 )
-mirror("SubscriptionItem", "subscription__customer", hidden=f"{BASE} price subscription")
+mirror("SubscriptionItem", "subscription__customer", columns=f"{BASE} price subscription")
 mirror(
     "SubscriptionSchedule",
     "customer__id",
-    hidden=f"""{BASE} canceled_at completed_at current_phase customer default_settings end_behavior phases
+    columns=f"""{BASE} canceled_at completed_at current_phase customer default_settings end_behavior phases
        released_at released_subscription status subscription""",
 )
 mirror(
     "Session",
     "customer",
-    "stripe_data__customer",
-    hidden=f"{BASE} customer payment_intent setup_intent subscription",
+    columns=f"{BASE} customer payment_intent setup_intent subscription",
 )
-mirror("ApplicationFee", "charge__customer", hidden=f"{BASE} account balance_transaction charge")
-mirror("ApplicationFeeRefund", "fee__charge__customer", hidden=f"{BASE} balance_transaction fee")
-mirror("Mandate", "payment_method__customer", hidden=f"{BASE} payment_method")
+mirror("ApplicationFee", "charge__customer", columns=f"{BASE} account balance_transaction charge")
+mirror("ApplicationFeeRefund", "fee__charge__customer", columns=f"{BASE} balance_transaction fee")
+mirror("Mandate", "payment_method__customer", columns=f"{BASE} payment_method")
 mirror(
     "Dispute",
     "charge__customer",
     "payment_intent__customer",
-    hidden=f"{BASE} balance_transaction charge payment_intent",
+    columns=f"{BASE} balance_transaction charge payment_intent",
 )
 mirror(
     "PaymentIntent",
     "customer",
-    "stripe_data__customer",
-    hidden=f"{BASE} customer on_behalf_of payment_method",
+    columns=f"{BASE} customer on_behalf_of payment_method",
 )
-mirror(
-    "SetupIntent", "customer", "stripe_data__customer", hidden=f"{BASE} customer on_behalf_of payment_method"
-)
-mirror("BankAccount", "stripe_data__customer", hidden=f"{BASE} account fingerprint")
-mirror("Card", "stripe_data__customer", hidden=f"{BASE} account fingerprint")
-mirror("Source", "customer", "stripe_data__customer", hidden=f"{BASE} customer")
+mirror("SetupIntent", "customer", columns=f"{BASE} customer on_behalf_of payment_method")
+mirror("BankAccount", "stripe_data__customer", columns=f"{BASE} account fingerprint")
+mirror("Card", "stripe_data__customer", columns=f"{BASE} account fingerprint")
+mirror("Source", "customer", columns=f"{BASE} customer")
 mirror(
     "SourceTransaction",
     "source__customer",
-    hidden=f"{BASE} ach_credit_transfer amount currency customer_data source status".replace(" metadata", ""),
+    columns=f"{WITHOUT_METADATA} ach_credit_transfer amount currency customer_data source status",
 )
 mirror("ActiveEntitlement", "stripe_data__customer")
-mirror("EarlyFraudWarning", "stripe_data__charge__customer")
-mirror("Review", "stripe_data__charge__customer")
+mirror("EarlyFraudWarning", find=_of_charges)
+mirror("Review", find=_of_charges)
+mirror(
+    "LineItem",
+    "subscription__customer",
+    "invoice_item__customer",
+    find=_of_lines,
+    columns=f"{BASE} invoice_item subscription subscription_item",
+)
 mirror(
     "Event",
     "data__object__customer",
     "data__object__id",
     "stripe_data__data__object__customer",
     "stripe_data__data__object__id",
-    hidden=f"{BASE} api_version data request_id idempotency_key type",
+    columns=f"{BASE} api_version data request_id idempotency_key type",
 )
 mirror(
     "WebhookEventTrigger",
     "event__data__object__customer",
     "event__data__object__id",
-    hidden="""id remote_ip headers body valid processed exception traceback event djstripe_version created
+    columns="""id remote_ip headers body valid processed exception traceback event djstripe_version created
        updated stripe_trigger_account webhook_endpoint""",
 )
 classify(
@@ -337,13 +341,13 @@ def _balance(subject: Subject) -> Q:
 
 
 catalogue("IdempotencyKey", "uuid action livemode created")
-catalogue("APIKey", f"{BASE} type name secret".replace(" metadata", ""))
+catalogue("APIKey", f"{WITHOUT_METADATA} type name secret")
 catalogue("Account")
 catalogue("AccountV2")
 catalogue("Coupon")
 catalogue("PromotionCode")
 catalogue("ShippingRate", f"{BASE} tax_code")
-catalogue("TaxCode", BASE.replace(" metadata", ""))
+catalogue("TaxCode", WITHOUT_METADATA)
 catalogue("TaxRate")
 catalogue(
     "CountrySpec",
