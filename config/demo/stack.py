@@ -81,6 +81,15 @@ class Stack:
         """One of "broker", "sandbox", "web", "worker"."""
         return next(process for process in self.processes if process.name == name)
 
+    def restart_broker(self) -> Process:
+        """Start the same broker at the same address, empty, after it was killed."""
+        former = self.process("broker")
+        self.processes.remove(former)
+        broker = Process("broker", former.command, former.log)
+        self.processes.insert(0, broker)
+        broker.wait_until(lambda: "eady to accept connections" in broker.output(), seconds=10)
+        return broker
+
     def restart_worker(self) -> Process:
         """Start the worker again after it was killed or stopped."""
         self.processes = [process for process in self.processes if process.name != "worker"]
