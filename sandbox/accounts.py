@@ -59,7 +59,7 @@ def _key_in(authorization: str | None) -> str | None:
 
 
 def _masked(key: str) -> str:
-    return key[:8] + "*" * max(len(key) - 12, 3) + key[-4:]
+    return f"{key[:8]}{'*' * (len(key) - 12)}{key[-4:]}" if len(key) > 16 else "*" * len(key)
 
 
 def retrieve(world: World, id: str | None = None, *, params: Doc) -> Doc:

@@ -44,6 +44,7 @@ class Call:
     )
     status: int = 0
     replayed: bool = False
+    original: str | None = None
     fault: str | None = None
 
 
@@ -84,6 +85,9 @@ class Application:
             response = dropped
         except StripeError as error:
             response = self._error(call, error)
+        except Exception:
+            log.exception("%s %s failed", call.method, call.path)
+            response = self._error(call, faults.broken())
         self._log(call)
         return response
 
@@ -100,56 +104,57 @@ class Application:
         }
         if call.key:
             headers["Idempotency-Key"] = call.key
+            headers["Original-Request"] = call.original or call.request_id
         if call.replayed:
             headers["Idempotent-Replayed"] = "true"
-        if status in (409, 429):
+        if status >= 409:
             headers["Stripe-Should-Retry"] = "true" if status == 409 else "false"
         return Response(body + "\n", status, headers, content_type="application/json")
 
     def _guarded(self, call: Call, request: Request) -> Response:
         call.account = accounts.authenticate(request.headers.get("Authorization"))
+        call.raw = forms.parse_form([*request.args.items(multi=True), *request.form.items(multi=True)])
+        call.key = request.headers.get("Idempotency-Key") if call.method == "POST" else None
         fault = faults.strike(self.store, call.account, call.method, call.path) or {"kind": ""}
         call.fault = fault["kind"] or None
         if fault["kind"] == "drop_before":
             raise Dropped
-        if fault["kind"] == "slow":
-            time.sleep(fault["seconds"])
         refused = faults.refusal(fault["kind"])
         if refused is not None:
             raise refused
-        call.raw = forms.parse_form([*request.args.items(multi=True), *request.form.items(multi=True)])
-        call.key = request.headers.get("Idempotency-Key") if call.method == "POST" else None
-        response = self._idempotent(call, request.host_url.rstrip("/"), breaks=fault["kind"] == "500_after")
+        response = self._idempotent(call, request.host_url.rstrip("/"), fault)
         if fault["kind"] == "drop_after":
             raise Dropped
         return response
 
-    def _idempotent(self, call: Call, origin: str, *, breaks: bool) -> Response:
+    def _idempotent(self, call: Call, origin: str, fault: Doc) -> Response:
         if call.key is None:
-            status, body = self._execute(call, origin, breaks=breaks)
+            status, body = self._execute(call, origin, fault)
             return self._answer(call, status, body)
         assert call.account is not None
         stored = idempotency.begin(self.store, call.account, call.key, call.path, call.raw)
         if stored is not None:
-            call.replayed, call.status = True, stored.status
+            call.replayed, call.original, call.status = True, stored.request_id, stored.status
             return self._answer(call, stored.status, stored.body)
         try:
-            status, body = self._execute(call, origin, breaks=breaks)
+            status, body = self._execute(call, origin, fault)
         except BaseException:
             idempotency.abandon(self.store, call.account, call.key)
             raise
         return self._answer(call, status, body)
 
-    def _execute(self, call: Call, origin: str, *, breaks: bool) -> tuple[int, str]:
+    def _execute(self, call: Call, origin: str, fault: Doc) -> tuple[int, str]:
         """Validate, then run the handler; from here on an answer is kept under the call's key."""
         route, ids = self._find(call)
         params = validation.check(call.raw, route.params)
         assert call.account is not None
         world = World(self.store, call.account, call.request_id, call.key)
         world.origin, world.path = origin, call.path
+        if fault["kind"] == "slow":
+            time.sleep(fault["seconds"])
         with self.store.transaction():
             status, body = self._run(world, route, ids, params)
-            if breaks:
+            if fault["kind"] == "500_after":
                 status, body = 500, json.dumps(faults.broken().body())
             if call.key:
                 answer = idempotency.Answer(status, body, call.request_id)

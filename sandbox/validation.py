@@ -18,6 +18,12 @@ from typing_extensions import get_type_hints, is_typeddict
 from sandbox.errors import InvalidParameters, missing_param
 from sandbox.forms import as_list
 
+# Texts that refer to something, or that an object cannot be without.
+_NAMES = frozenset((
+    "amount", "charge", "coupon", "currency", "customer", "discount", "display_name", "enabled_events",
+    "id", "invoice", "invoice_line_item", "payment_intent", "payment_method", "price", "product",
+    "subscription", "subscription_item", "tax_rate", "test_clock", "url",
+))  # fmt: skip
 _OPTIONS = frozenset(RequestOptions.__annotations__)
 
 
@@ -84,9 +90,11 @@ def _convert(value: Any, hint: Any, path: str) -> Any:
 
 
 def _empty(options: list[Any], literals: list[Any], path: str) -> str:
-    if "" in literals:
+    """An empty value unsets what can be unset: what the types say, and plain texts that name nothing."""
+    if "" in literals or dict in (typing.get_origin(o) for o in options):
         return ""
-    if dict in (typing.get_origin(o) for o in options):
+    last = path.rstrip("]").rpartition("[")[2]
+    if str in options and not literals and last not in _NAMES:
         return ""
     raise InvalidParameters(
         f"You passed an empty string for '{path}'. We assume empty values are an attempt to unset a "

@@ -1,4 +1,4 @@
-"""A sandbox process for the session; for each test an account and a client that checks every answer's shape."""
+"""A sandbox process for the session; for each test an account and a client that checks what it gets."""
 
 import json
 import secrets

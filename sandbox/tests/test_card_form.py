@@ -33,7 +33,9 @@ class Page(BaseHTTPRequestHandler):
     """Serves whatever document the test put on the server."""
 
     def do_GET(self) -> None:
-        body, kind = (SCRIPT, "text/javascript") if self.path == "/page.js" else (self.server.document, "text/html")
+        body, kind = (
+            (SCRIPT, "text/javascript") if self.path == "/page.js" else (self.server.document, "text/html")
+        )
         self.send_response(200)
         self.send_header("Content-Type", f"{kind}; charset=utf-8")
         self.send_header("Content-Security-Policy", self.server.policy)
@@ -63,7 +65,9 @@ def pay_page(account: Account, site: Any, browser: Any) -> Iterator[Any]:
 
     def open_page(secret: str, *, redirect: str = "if_required", locale: str = "en", width: int = 800) -> Any:
         key = account.key.replace("sk_", "pk_")
-        site.document = PAGE.format(base=account.base, key=key, secret=secret, redirect=redirect, locale=locale)
+        site.document = PAGE.format(
+            base=account.base, key=key, secret=secret, redirect=redirect, locale=locale
+        )
         page = browser.new_page(viewport={"width": width, "height": 700})
         page.problems = []
         page.on("console", lambda m: page.problems.append(m.text) if m.type == "error" else None)
@@ -138,7 +142,9 @@ def test_a_decline_is_told_in_spanish_at_320_pixels(account: Account, pay_page: 
 
     assert (error["code"], error["decline_code"]) == ("card_declined", "insufficient_funds")
     assert error["message"] == "Tu tarjeta no tiene fondos suficientes."
-    assert frame.locator("html").evaluate("e => e.scrollWidth <= e.clientWidth && e.scrollHeight <= e.clientHeight")
+    assert frame.locator("html").evaluate(
+        "e => e.scrollWidth <= e.clientWidth && e.scrollHeight <= e.clientHeight"
+    )
 
 
 def test_an_incomplete_card_is_refused_in_the_form(account: Account, pay_page: Any) -> None:
@@ -153,7 +159,12 @@ def test_an_incomplete_card_is_refused_in_the_form(account: Account, pay_page: A
 
 
 def test_the_banks_page_works_as_a_page_of_its_own(account: Account, browser: Any) -> None:
-    given = {"amount": 500, "currency": "usd", "payment_method": "pm_card_authenticationRequired", "confirm": True}
+    given = {
+        "amount": 500,
+        "currency": "usd",
+        "payment_method": "pm_card_authenticationRequired",
+        "confirm": True,
+    }
     intent = account.v1.payment_intents.create({**given, "return_url": f"{account.base}/v3/frame.html"})
 
     page = browser.new_page()
