@@ -6,6 +6,7 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import (
+            audit_checks,
             calendar,
             classification,  # noqa: F401 (registers the check)
             deletion_map,  # noqa: F401 (fills the map)
@@ -17,3 +18,4 @@ class AccountsConfig(AppConfig):
         calendar.register("accounts.mails", calendar.mails_to_come)
         history_words.register_words()
         notice_kinds.register_kinds()
+        audit_checks.register_invariants()

@@ -7,7 +7,10 @@ class BillingConfig(AppConfig):
     def ready(self) -> None:
         from accounts import calendar, panels
         from accounts.signals import account_opened
-        from billing import deletion_map  # noqa: F401 (fills the map)
+        from billing import (
+            audit_checks,
+            deletion_map,  # noqa: F401 (fills the map)
+        )
         from billing.account_panel import PLAN_PANEL
         from billing.coming import billing_to_come
         from billing.history_words import register_history
@@ -19,3 +22,4 @@ class BillingConfig(AppConfig):
         panels.register(PLAN_PANEL)
         calendar.register("billing", billing_to_come)
         account_opened.connect(put_on_free_plan, dispatch_uid="billing.free_plan")
+        audit_checks.register_invariants()

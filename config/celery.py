@@ -23,9 +23,24 @@ app.autodiscover_tasks()
 every_minute = crontab()
 hourly = crontab(minute=7)
 
+#: Every job finds its own work; one that a broker kept too long is dropped, the next one does it.
+TIMETABLE = {
+    "config.tasks.heartbeat": every_minute,
+    "accounts.send_notices": every_minute,
+    "billing.send_instructions": every_minute,
+    "billing.apply_events": every_minute,
+    "offboarding.complete_due": every_minute,
+    "offboarding.resume_pauses": every_minute,
+    "offboarding.run_exports": every_minute,
+    "offboarding.expire_exports": hourly,
+    "offboarding.lapse_reservations": hourly,
+    "offboarding.purge_due": hourly,
+    "billing.reconcile": hourly,
+    "accounts.audit": hourly,
+}
 app.conf.beat_schedule = {
-    "heartbeat": {"task": "config.tasks.heartbeat", "schedule": every_minute, "options": {"expires": 50}},
-    "notices": {"task": "accounts.send_notices", "schedule": every_minute, "options": {"expires": 50}},
+    name: {"task": name, "schedule": schedule, "options": {"expires": 50}}
+    for name, schedule in TIMETABLE.items()
 }
 
 

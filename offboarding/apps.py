@@ -8,6 +8,7 @@ class OffboardingConfig(AppConfig):
         from accounts import calendar, panels
         from billing import signals
         from offboarding import (
+            audit_checks,
             data_notices,
             data_words,
             deletion_map,  # noqa: F401 (fills the map)
@@ -30,3 +31,4 @@ class OffboardingConfig(AppConfig):
         signals.payment_received.connect(
             reactions.refund_what_slipped_through, dispatch_uid="offboarding.slipped"
         )
+        audit_checks.register_invariants()

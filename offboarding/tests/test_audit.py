@@ -1,0 +1,268 @@
+"""Each query of the audit finds the violation that is planted for it, and nothing in an ordinary world.
+
+Constraints are proven where the models are tested; here `test_every_constraint_exists` holds their names
+against the database, and `test_every_named_test_exists` the tests.
+"""
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.db import connection
+
+from accounts.audit import invariants, run_audit
+from accounts.events import SYSTEM, record
+from accounts.ids import hash_token
+from accounts.models import Account, Notice, Suppression
+from billing.models import (
+    Incoming,
+    Instruction,
+    Invoice,
+    InvoiceLine,
+    Payment,
+    Refund,
+    RefundMovement,
+    Subscription,
+)
+from billing.tests.worlds import run_worker
+from offboarding.models import Cancellation, Closure, Erasure, ExitSurvey, Quote, Reservation
+from offboarding.tests.leaving import choose, confirm, owners_browser, paying_account
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("stripe_account")]
+
+HOURS_25 = dt.timedelta(hours=25)
+
+
+@pytest.fixture
+def left(clock):
+    """Someone left with a full refund that keeps access; nothing is wrong."""
+    account = paying_account()
+    browser = owners_browser(account)
+    choose(browser, account, "stop_now")
+    confirm(browser, account)
+    run_worker()
+    return account
+
+
+def broken(at):
+    return {finding.invariant.text for finding in run_audit(at=at) if finding.count}
+
+
+def plant_gap(account, at):
+    Account.objects.filter(pk=account.pk).update(event_count=99)
+
+
+def plant_personal(account, at):
+    event = record(account, "account.active", by=SYSTEM, at=at)
+    type(event).objects.create(
+        account_ref="x" * 26, seq=1, kind="x", actor="system", facts={"to": "a@b.example"}, at=at
+    )
+
+
+def plant_third_sending(account, at):
+    Notice.objects.filter(status="sent").update(attempts=3, reason="answer_lost")
+
+
+def plant_unsent(account, at):
+    Notice.objects.filter(status="sent").update(
+        status="owed", window_from=at - HOURS_25, window_to=at - HOURS_25
+    )
+
+
+def plant_suppressed(account, at):
+    address = Notice.objects.filter(status="sent").first().user.email
+    Suppression.objects.create(address_hash=hash_token(address), reason="bounce", at=at - HOURS_25)
+
+
+def plant_erased(account, at):
+    Notice.objects.filter(status="sent").update(status="owed", sent_at=None)
+    Account.objects.filter(pk=account.pk).update(state="erased", closed_at=at)
+
+
+def plant_declaration_alone(account, at):
+    Notice.objects.filter(kind="leaving_received").delete()
+
+
+def plant_not_passed_on(account, at):
+    Cancellation.objects.update(status="received", scheduled_at=None, declared_at=at - HOURS_25)
+
+
+def plant_overdue(account, at):
+    Cancellation.objects.update(effective_at=at - HOURS_25)
+
+
+def plant_late_charge(account, at):
+    RefundMovement.objects.all().delete()
+    Refund.objects.all().delete()
+    Cancellation.objects.update(
+        declared_at=at - dt.timedelta(days=400), billing_ends_at=at - dt.timedelta(days=390)
+    )
+    InvoiceLine.objects.update(is_proration=False)
+
+
+def plant_collecting(account, at):
+    Invoice.objects.update(status="open", next_attempt_at=at)
+
+
+def plant_ignorant_provider(account, at):
+    Subscription.objects.exclude(provider_id=None).update(cancel_at=None, synced_at=at + HOURS_25)
+
+
+def plant_not_undone(account, at):
+    Cancellation.objects.update(status="withdrawn", withdrawn_at=at - HOURS_25)
+
+
+def plant_early_question(account, at):
+    ExitSurvey.objects.create(cancellation=Cancellation.objects.get(), answered_at=at - HOURS_25)
+
+
+def plant_other_status(account, at):
+    Cancellation.objects.update(status="withdrawn", withdrawn_at=at)
+
+
+def plant_late_measure(account, at):
+    Quote.objects.update(measured_at=at + HOURS_25)
+
+
+def plant_other_amount(account, at):
+    Refund.objects.update(amount=1, tax=0)
+
+
+def plant_unreserved(account, at):
+    cancellation = Cancellation.objects.get()
+    Reservation.objects.create(
+        cancellation=cancellation,
+        quote=cancellation.quote,
+        amount=1,
+        currency="EUR",
+        free_until=at,
+        deadline_at=at + dt.timedelta(days=14),
+    )
+
+
+def closing(account, at, **columns):
+    defaults = {"data_until": at, "purge_on": at + HOURS_25, "created_at": at, "waived_retrieval": True}
+    return Closure.objects.create(account=account, **(defaults | columns))
+
+
+def plant_early_purge(account, at):
+    closing(account, at, status="purging")
+    Erasure.objects.create(account_ref=account.public_id, terms_version=1, due_on=at, started_at=at)
+
+
+def plant_late_purge(account, at):
+    closing(account, at, purge_on=at - HOURS_25)
+
+
+def plant_unrecorded_purge(account, at):
+    closing(account, at, status="purging")
+
+
+def plant_reservation(account, at):
+    Payment.objects.update(refund_reserved=1)
+
+
+def plant_silence(account, at):
+    Refund.objects.update(state="unknown", sent_at=at - HOURS_25)
+
+
+def plant_unbooked(account, at):
+    RefundMovement.objects.all().delete()
+
+
+def plant_stranger(account, at):
+    Refund.objects.update(currency="USD")
+
+
+def plant_untold(account, at):
+    Refund.objects.update(state="failed", failed_at=at)
+
+
+def plant_old_key(account, at):
+    row = Instruction.objects.filter(status="done").first()
+    Instruction.objects.filter(pk=row.pk).update(
+        status="sending", first_sent_at=at - HOURS_25, lease_until=at + HOURS_25
+    )
+
+
+def plant_stuck_outbox(account, at):
+    row = Instruction.objects.filter(status="done").first()
+    Instruction.objects.filter(pk=row.pk).update(status="pending", attempts=0, created_at=at - HOURS_25)
+
+
+def plant_stuck_inbox(account, at):
+    Incoming.objects.update(status="new", done_at=None, received_at=at - HOURS_25)
+
+
+def plant_unreconciled(account, at):
+    Subscription.objects.exclude(provider_id=None).update(synced_at=at - HOURS_25)
+
+
+PLANTED = {
+    "history has no gaps": plant_gap,
+    "history holds no personal data": plant_personal,
+    "each notice is sent at most once more": plant_third_sending,
+    "a notice leaves inside its window or is flagged": plant_unsent,
+    "no mail to suppressed addresses": plant_suppressed,
+    "no mail to erased accounts": plant_erased,
+    "a declaration has its history and its mail": plant_declaration_alone,
+    "scheduled or in the human queue within 15 minutes": plant_not_passed_on,
+    "it takes effect on its date": plant_overdue,
+    "nothing is charged after the end": plant_late_charge,
+    "nobody who left is charged by us": plant_collecting,
+    "the provider knows what is scheduled": plant_ignorant_provider,
+    "what was taken back goes on": plant_not_undone,
+    "nothing is asked before the receipt": plant_early_question,
+    "status is the last line of the history": plant_other_status,
+    "measured at the declaration": plant_late_measure,
+    "executed is quoted is the rule": plant_other_amount,
+    "a kept refund is the quote's and is reminded of twice": plant_unreserved,
+    "nothing is deleted before its date": plant_early_purge,
+    "what is due is deleted within a day": plant_late_purge,
+    "the record comes before the first deletion": plant_unrecorded_purge,
+    "what is reserved is what our refunds say": plant_reservation,
+    "every refund that was sent is known within a day": plant_silence,
+    "every refund that moved is in the books": plant_unbooked,
+    "refunds go back to the account's own payment": plant_stranger,
+    "a failed refund is told": plant_untold,
+    "no key is used after a day": plant_old_key,
+    "the outbox is done or seen within an hour": plant_stuck_outbox,
+    "the inbox is done or seen within an hour": plant_stuck_inbox,
+    "live subscriptions are compared with the provider daily": plant_unreconciled,
+}
+
+
+def test_an_ordinary_world_breaks_nothing(left, clock):
+    assert broken(clock.now()) == set()
+
+
+@pytest.mark.parametrize("text", PLANTED)
+def test_a_planted_violation_is_found(left, clock, text):
+    PLANTED[text](left, clock.now())
+
+    assert text in broken(clock.now())
+
+
+def test_every_query_has_its_planted_violation():
+    assert {i.text for i in invariants() if i.find} == set(PLANTED)
+
+
+def test_every_constraint_is_in_the_database():
+    vendor = connection.vendor
+    with connection.cursor() as cursor:
+        if vendor == "postgresql":
+            cursor.execute(
+                "SELECT conname FROM pg_constraint UNION SELECT indexname FROM pg_indexes UNION SELECT tgname FROM pg_trigger"
+            )
+        else:
+            cursor.execute("SELECT coalesce(sql, name) FROM sqlite_master")
+        there = " ".join(row[0] for row in cursor.fetchall())
+
+    assert [i.proof for i in invariants() if i.kind == "constraint" and i.proof not in there] == []
+
+
+def test_every_named_test_exists():
+    named = {i.proof for i in invariants() if i.kind == "test"}
+
+    assert [path for path in named if not (Path(settings.BASE_DIR) / path).exists()] == []
