@@ -61,6 +61,7 @@ def open_dispute(world: World, charge: Doc, reason: str) -> Doc:
         "_": {"clock": world.clock_of(charge)},
     }
     charge["disputed"] = True
+    charge["_"]["refundable_dispute"] = inquiry
     world.save(charge)
     world.add(dispute)
     if not inquiry:

@@ -23,8 +23,7 @@ def add_interval(anchor: int, interval: str, count: int) -> int:
 
 def next_boundary(anchor: int, interval: str, interval_count: int, after: int) -> int:
     """The first cycle boundary strictly after a moment, counted from the anchor (which may lie ahead)."""
-    step = {"day": DAY, "week": 7 * DAY, "month": 31 * DAY, "year": 366 * DAY}[interval] * interval_count
-    n = (after - anchor) // step - 1
+    n = _cycles(anchor, interval, interval_count, after) - 1
     while add_interval(anchor, interval, n * interval_count) <= after:
         n += 1
     return add_interval(anchor, interval, n * interval_count)
@@ -32,14 +31,16 @@ def next_boundary(anchor: int, interval: str, interval_count: int, after: int) -
 
 def previous_boundary(anchor: int, interval: str, interval_count: int, until: int) -> int:
     """The last cycle boundary at or before a moment."""
-    step = {"day": DAY, "week": 7 * DAY, "month": 28 * DAY, "year": 365 * DAY}[interval] * interval_count
-    n = (until - anchor) // step + 1
+    n = _cycles(anchor, interval, interval_count, until) + 2
     while add_interval(anchor, interval, n * interval_count) > until:
         n -= 1
     return add_interval(anchor, interval, n * interval_count)
 
 
-def day_name(moment: int) -> str:
-    """`3 Mar 2026`, as descriptions of prorations spell it."""
-    at = datetime.fromtimestamp(moment, UTC)
-    return f"{at.day} {at:%b %Y}"
+def _cycles(anchor: int, interval: str, interval_count: int, at: int) -> int:
+    """Cycles from the anchor to a moment (negative before it), right to within one."""
+    if interval in ("day", "week"):
+        return (at - anchor) // (DAY * interval_count * (7 if interval == "week" else 1))
+    then, first = datetime.fromtimestamp(at, UTC), datetime.fromtimestamp(anchor, UTC)
+    months = (then.year - first.year) * 12 + then.month - first.month
+    return months // (interval_count * (12 if interval == "year" else 1))

@@ -23,7 +23,8 @@ const elements = stripe.elements({ clientSecret: secret, locale, appearance: { t
 elements.create("payment").mount("#element");
 document.getElementById("go").addEventListener("click", async () => {
   const options = { elements, redirect, confirmParams: { return_url: location.origin + "/done?x=1" } };
-  const result = await (secret.startsWith("seti_") ? stripe.confirmSetup(options) : stripe.confirmPayment(options));
+  const confirm = secret.startsWith("seti_") ? stripe.confirmSetup : stripe.confirmPayment;
+  const result = await confirm(options);
   document.getElementById("out").textContent = JSON.stringify(result);
 });
 """
@@ -33,9 +34,8 @@ class Page(BaseHTTPRequestHandler):
     """Serves whatever document the test put on the server."""
 
     def do_GET(self) -> None:
-        body, kind = (
-            (SCRIPT, "text/javascript") if self.path == "/page.js" else (self.server.document, "text/html")
-        )
+        is_script = self.path == "/page.js"
+        body, kind = (SCRIPT, "text/javascript") if is_script else (self.server.document, "text/html")
         self.send_response(200)
         self.send_header("Content-Type", f"{kind}; charset=utf-8")
         self.send_header("Content-Security-Policy", self.server.policy)
