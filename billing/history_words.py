@@ -2,7 +2,7 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from accounts.history import Facts, Formatter, money, number, phrase, register
+from accounts.history import Facts, Formatter, day, money, number, phrase, register
 from billing.declines import explain_decline
 from billing.models import Plan
 
@@ -58,6 +58,13 @@ def _register_subscriptions() -> None:
     register("subscription.unpaid", _("The subscription is unpaid."))
     register("subscription.paused", _("The subscription is paused."))
     register("subscription.canceled", _("The subscription ended."))
+    register(
+        "pause.agreed",
+        _("A pause from %(since)s to %(until)s was agreed."),
+        since=day("since"),
+        until=day("until"),
+    )
+    register("pause.ended", _("The pause is over."))
     register(
         "subscription.plan_changed", _("From the next renewal on the plan is %(plan)s."), plan=_plan("plan")
     )

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import Account, Member, Notice, User
 from accounts.notices import NoticeKind, owe, register
 from billing.declines import explain_decline
-from billing.models import Customer, Invoice, Payment, Refund, Subscription
+from billing.models import Customer, Invoice, Pause, Payment, Refund, Subscription
 
 
 def payers_of(account: Account) -> list[User]:
@@ -175,6 +175,22 @@ def _new_card(notice: Notice, at: dt.datetime) -> dict[str, Any]:
     }
 
 
+# --- Pauses -----------------------------------------------------------------------------------
+
+
+def _pause(notice: Notice) -> Pause | None:
+    rows = Pause.objects.select_related("subscription__plan").filter(status=Pause.Status.PLANNED)
+    return rows.filter(pk=int(notice.period.partition(":")[2])).first()
+
+
+def _pause_words(notice: Notice, at: dt.datetime) -> dict[str, Any]:
+    return {"pause": _pause(notice), "path": _path(notice, "billing_overview")}
+
+
+def _is_still_paused(notice: Notice, at: dt.datetime) -> bool:
+    return _pause(notice) is not None
+
+
 KINDS = (
     NoticeKind(
         code="payment_received",
@@ -211,6 +227,13 @@ KINDS = (
         why=_("You started a trial; the mail says how long it is and what comes after."),
         context=_trial,
         still_true=_is_on_trial,
+    ),
+    NoticeKind(
+        code="pause_ends",
+        title=_("Your pause ends"),
+        why=_("You agreed on a pause; it ends on the date you chose."),
+        context=_pause_words,
+        still_true=_is_still_paused,
     ),
     NoticeKind(
         code="card_changed",
