@@ -27,7 +27,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Ask Linux to stop this child when its parent dies, even by SIGKILL."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -67,7 +67,7 @@ class Process:
                 env=dict(env) if env is not None else None,
                 cwd=cwd,
                 start_new_session=True,
-                preexec_fn=_end_with_parent if sys.platform.startswith("linux") else None,
+                preexec_fn=end_with_parent if sys.platform.startswith("linux") else None,
                 **as_user(user),
             )
 

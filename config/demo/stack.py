@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from config.demo.errors import StartFailed
-from config.demo.processes import Process, answers, free_port, stop_all
+from config.demo.processes import Process, answers, end_with_parent, free_port, stop_all
 from config.demo.servers import redis_program, start_redis
 from config.demo.stripe_sandbox import ROOT, SandboxAccount, start_sandbox
 
@@ -224,6 +224,9 @@ class Stack:
             stderr=None if show else subprocess.STDOUT,
             text=True,
             check=False,
+            # Ctrl-C is for the demo alone, which then ends this child too.
+            start_new_session=True,
+            preexec_fn=end_with_parent if sys.platform.startswith("linux") else None,
         )
         if done.returncode:
             tail = "" if show else "\n".join((done.stdout or "").splitlines()[-25:])
