@@ -1,0 +1,385 @@
+"""The demo's example customers: one for each state, made by the product's own verbs at the sandbox."""
+
+import datetime as dt
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from allauth.account.models import EmailAddress
+from django.contrib.auth.models import Group
+
+from accounts import clock
+from accounts.events import By
+from accounts.models import Account, Member, Terms, User
+from accounts.opening import Company, open_account
+from accounts.terms import publish_terms
+from billing import inbox, outgoing
+from billing.checkout import start_checkout
+from billing.models import Customer, Plan, Subscription
+from billing.pauses import start_pause
+from billing.stripe_api import calling
+from billing.subscriptions import start_trial
+from billing.sync import sync_everything
+from offboarding.confirmations import confirm_cancellation
+from offboarding.declarations import declare_cancellation
+from offboarding.models import Ending
+
+PASSWORD = "good-terms-demo"  # noqa: S105 (printed for whoever tries the demo)
+HOP = dt.timedelta(days=27)
+SECONDS_TO_WAIT = 60
+
+
+@dataclass(frozen=True)
+class Example:
+    """One login of the demo and what it shows."""
+
+    email: str
+    about: str
+    make: Callable[["Workshop"], None]
+
+
+class Workshop:
+    """Makes one example: a person, an account, what is paid, at moments of the past."""
+
+    def __init__(self, email: str, now: dt.datetime) -> None:
+        self.email, self.now = email, now
+
+    def ago(self, days: int) -> dt.datetime:
+        """That many days before now."""
+        return self.now - dt.timedelta(days=days)
+
+    def open(self, name: str, *, days_ago: int, **company: str) -> Account:
+        """A person with the demo's password and an account of theirs, opened then."""
+        owner = make_person(self.email)
+        facts = {
+            "country": "ES",
+            "time_zone": "Europe/Madrid",
+            "language": "en",
+            "currency": "EUR",
+            "kind": "business",
+        }
+        return open_account(
+            Company(name=name, **(facts | company)),
+            owner=owner,
+            terms=Terms.objects.in_force(self.now),
+            immediate_start=True,
+            at=self.ago(days_ago),
+        )
+
+    def pay(
+        self, account: Account, plan: str, *, at: dt.datetime, card: str = "pm_card_visa"
+    ) -> Subscription:
+        """Subscribe on the pay page's own path, as of `at`, and bring the provider's clock to now."""
+        by = By.customer(owner_of(account))
+        checkout = start_checkout(account, Plan.objects.get(code=plan), by=by, at=at)
+        confirm_form(checkout.client_secret, card)
+        settle(account, at=at)
+        self.advance(account)
+        return (
+            Subscription.objects.select_related("plan", "account__terms")
+            .live()
+            .exclude(provider_id=None)
+            .get(account=account)
+        )
+
+    def advance(self, account: Account) -> None:
+        """Turn the customer's test clock to now, as the provider allows: one interval at a time."""
+        customer = Customer.objects.select_related("account").get(account=account)
+        with calling() as stripe:
+            seen = stripe.v1.test_helpers.test_clocks.retrieve(customer.test_clock).frozen_time
+        target = int(self.now.timestamp())
+        while seen < target:
+            seen = min(target, seen + int(HOP.total_seconds()))
+            turn_test_clock(customer.test_clock, seen)
+            settle(account, at=self.now)
+        settle(account, at=self.now)
+
+    def leave(self, account: Account, ending: str, *, at: dt.datetime, confirms: bool = False) -> None:
+        """Declare, and take the last step where asked to."""
+        owner = owner_of(account)
+        account.refresh_from_db()
+        cancellation = declare_cancellation(account, ending, by=By.customer(owner), at=at, user=owner)
+        settle(account, at=at)
+        if confirms:
+            confirm_cancellation(
+                cancellation, quote_id=cancellation.quote.public_id, by=By.customer(owner), at=at, user=owner
+            )
+        settle(account, at=self.now)
+
+
+def make_person(email: str, **columns: Any) -> User:
+    """A person whose address is verified, with the demo's password."""
+    user = User.objects.create_user(email, PASSWORD, **columns)
+    EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=True)
+    return user
+
+
+def owner_of(account: Account) -> User:
+    """The account's first owner."""
+    return (
+        Member.objects.owners().filter(account=account).select_related("user").order_by("pk")[:1].get().user
+    )
+
+
+def confirm_form(client_secret: str, card: str) -> None:
+    """What a browser does with the card form."""
+    intent = client_secret.partition("_secret_")[0]
+    with calling() as stripe:
+        service: Any = stripe.v1.setup_intents if intent.startswith("seti_") else stripe.v1.payment_intents
+        service.confirm(intent, params={"payment_method": card, "return_url": "https://example.com/"})
+
+
+def turn_test_clock(test_clock: str, epoch: int) -> None:
+    """Advance through the provider's API and wait until it is ready."""
+    deadline = time.monotonic() + SECONDS_TO_WAIT
+    with calling() as stripe:
+        clocks = stripe.v1.test_helpers.test_clocks
+        clocks.advance(test_clock, params={"frozen_time": epoch})
+        while clocks.retrieve(test_clock).status != "ready":
+            if time.monotonic() > deadline:
+                raise TimeoutError("The provider's test clock does not get ready.")
+            time.sleep(0.05)
+
+
+def settle(account: Account, *, at: dt.datetime) -> None:
+    """Send and read until nothing moves; the worker may be doing the same, which is harmless."""
+    for _ in range(20):
+        moved = outgoing.send_due_instructions(at=at) + inbox.apply_due_events(at=at)
+        if not moved:
+            break
+    customer = Customer.objects.select_related("account").filter(account=account).first()
+    if customer:
+        patiently(lambda: sync_everything(customer, at=at))
+        outgoing.send_due_instructions(at=at)
+
+
+def patiently(work: Callable[[], None]) -> None:
+    """The worker may hold this customer just now: wait for it."""
+    from billing.locks import Busy
+
+    for _ in range(100):
+        try:
+            return work()
+        except Busy:
+            time.sleep(0.1)
+    return work()
+
+
+# --- The examples -----------------------------------------------------------------------------
+
+
+def _paying(shop: Workshop) -> None:
+    account = shop.open("Olive & Co", days_ago=40)
+    shop.pay(account, "team-monthly", at=shop.ago(20))
+
+
+def _fresh(shop: Workshop) -> None:
+    account = shop.open("Taller Norte", days_ago=5, language="es")
+    shop.pay(account, "team-monthly", at=shop.ago(3))
+
+
+def _annual(shop: Workshop) -> None:
+    account = shop.open("Harbour Books", days_ago=100, country="IE", time_zone="Europe/Dublin")
+    shop.pay(account, "team-yearly", at=shop.ago(90))
+
+
+def _consumer(shop: Workshop) -> None:
+    account = shop.open("Marta Ruiz", days_ago=6, kind="consumer", language="es")
+    shop.pay(account, "solo-monthly", at=shop.ago(5))
+
+
+def _trial(shop: Workshop) -> None:
+    account = shop.open("Fern Studio", days_ago=4)
+    start_trial(
+        account, Plan.objects.get(code="solo-trial"), by=By.customer(owner_of(account)), at=shop.ago(4)
+    )
+
+
+def _free(shop: Workshop) -> None:
+    shop.open("Quiet Garden", days_ago=200)
+
+
+def _past_due(shop: Workshop) -> None:
+    account = shop.open("Late Bakery", days_ago=60)
+    shop.pay(account, "solo-monthly", at=shop.ago(26))
+    customer = Customer.objects.get(account=account)
+    with calling() as stripe:
+        method = stripe.v1.payment_methods.attach(
+            "pm_card_chargeCustomerFail", params={"customer": customer.provider_id}
+        )
+        stripe.v1.customers.update(
+            customer.provider_id, params={"invoice_settings": {"default_payment_method": method.id}}
+        )
+        stripe.v1.subscriptions.update(
+            str(Subscription.objects.live().exclude(provider_id=None).get(account=account).provider_id),
+            params={"default_payment_method": method.id},
+        )
+    turn_test_clock(customer.test_clock, int((shop.now + dt.timedelta(days=7)).timestamp()))
+    settle(account, at=shop.now)
+
+
+def _paused(shop: Workshop) -> None:
+    account = shop.open("Winter Hut", days_ago=80)
+    subscription = shop.pay(account, "solo-monthly", at=shop.ago(10))
+    start_pause(subscription, 2, by=By.customer(owner_of(account)), at=shop.now)
+    settle(account, at=shop.now)
+
+
+def _leaving(shop: Workshop) -> None:
+    account = shop.open("Blue Kiosk", days_ago=70)
+    shop.pay(account, "solo-monthly", at=shop.ago(12))
+    shop.leave(account, Ending.STOP_RENEWING, at=shop.now)
+
+
+def _last_step(shop: Workshop) -> None:
+    account = shop.open("Paper Boat", days_ago=70)
+    shop.pay(account, "team-monthly", at=shop.ago(16))
+    shop.leave(account, Ending.STOP_NOW, at=shop.now)
+
+
+def _free_days(shop: Workshop) -> None:
+    account = shop.open("Second Look", days_ago=70)
+    shop.pay(account, "team-monthly", at=shop.ago(18))
+    shop.leave(account, Ending.FREE_DAYS, at=shop.now, confirms=True)
+
+
+def _left(shop: Workshop) -> None:
+    account = shop.open("Old Harbour", days_ago=70)
+    shop.pay(account, "team-monthly", at=shop.ago(19))
+    shop.leave(account, Ending.STOP_NOW, at=shop.now, confirms=True)
+
+
+def _team(shop: Workshop) -> None:
+    account = shop.open("Five Together", days_ago=50)
+    for name, role in (("bea", "billing"), ("mo", "member"), ("olga", "owner")):
+        person = make_person(f"{name}@five.example")
+        Member.objects.create(account=account, user=person, role=role, joined_at=shop.ago(30))
+    shop.pay(account, "team-monthly", at=shop.ago(22))
+
+
+EXAMPLES = (
+    Example("paying@olive.example", "pays monthly, day 20 of the period", _paying),
+    Example("fresh@taller.example", "paid three days ago: a full refund is due (Spanish)", _fresh),
+    Example("annual@harbour.example", "pays yearly", _annual),
+    Example("marta@persona.example", "a private person inside the EU withdrawal period (Spanish)", _consumer),
+    Example("trial@fern.example", "on a trial without a card", _trial),
+    Example("free@garden.example", "on the free plan", _free),
+    Example("late@bakery.example", "the last payment failed", _past_due),
+    Example("paused@hut.example", "agreed on a pause", _paused),
+    Example("leaving@kiosk.example", "has stopped renewing", _leaving),
+    Example("laststep@boat.example", "chose to stop now; the last step is open", _last_step),
+    Example("freedays@look.example", "took the free days; the refund is kept", _free_days),
+    Example("left@old.example", "has left; the data is still there", _left),
+    Example("ana@five.example", "owner of a team (also bea@, mo@ and olga@five.example)", _team),
+)
+
+STAFF = (
+    ("support@good-terms.example", "support", "support desk, in the admin"),
+    ("finance@good-terms.example", "finance", "finance, in the admin"),
+)
+ADMIN = ("admin@good-terms.example", "everything, in the admin")
+
+PLANS: tuple[tuple[str, dict[str, Any]], ...] = (
+    (
+        "free",
+        {
+            "name_en": "Free",
+            "name_es": "Gratis",
+            "amount": 0,
+            "summary_en": "For one project, for ever.",
+            "summary_es": "Para un proyecto, para siempre.",
+        },
+    ),
+    (
+        "solo-monthly",
+        {
+            "name_en": "Solo",
+            "name_es": "Individual",
+            "amount": 1200,
+            "summary_en": "For one person.",
+            "summary_es": "Para una persona.",
+        },
+    ),
+    (
+        "team-monthly",
+        {
+            "name_en": "Team",
+            "name_es": "Equipo",
+            "amount": 2900,
+            "summary_en": "For everybody you work with.",
+            "summary_es": "Para todas las personas con las que trabajas.",
+        },
+    ),
+    (
+        "team-yearly",
+        {
+            "name_en": "Team, yearly",
+            "name_es": "Equipo, anual",
+            "amount": 29000,
+            "interval": "year",
+            "summary_en": "Twelve months for the price of ten.",
+            "summary_es": "Doce meses al precio de diez.",
+        },
+    ),
+    (
+        "solo-trial",
+        {
+            "name_en": "Solo with a trial",
+            "name_es": "Individual con prueba",
+            "amount": 1200,
+            "trial_days": 14,
+            "summary_en": "Fourteen days to try, no card needed.",
+            "summary_es": "Catorce días de prueba, sin tarjeta.",
+        },
+    ),
+)
+
+
+def make_company(now: dt.datetime) -> None:
+    """Terms, plans with their prices at the provider, staff."""
+    terms = Terms.objects.create(
+        version=1, in_force_from=now - dt.timedelta(days=400), dunning_attempt_days=[3, 5, 7]
+    )
+    publish_terms(terms, by=By("system"), at=now - dt.timedelta(days=400))
+    for code, columns in PLANS:
+        price = make_price(code, columns) if columns["amount"] else ""
+        Plan.objects.create(code=code, currency="EUR", provider_price=price, **columns)
+    for email, group, _about in STAFF:
+        make_person(email, is_staff=True).groups.add(Group.objects.get_or_create(name=group)[0])
+    admin = User.objects.create_superuser(ADMIN[0], PASSWORD)
+    EmailAddress.objects.create(user=admin, email=admin.email, primary=True, verified=True)
+
+
+def make_price(code: str, columns: dict[str, Any]) -> str:
+    """A product and its price at the provider."""
+    with calling() as stripe:
+        product = stripe.v1.products.create(
+            params={"name": columns["name_en"], "metadata": {"good_terms_plan": code}}
+        )
+        price = stripe.v1.prices.create(
+            params={
+                "product": product.id,
+                "unit_amount": columns["amount"],
+                "currency": "eur",
+                "recurring": {"interval": columns.get("interval", "month")},
+            }
+        )
+    return str(price.id)
+
+
+def make_examples() -> Iterator[Example]:
+    """Make everything, yielding each example when it is there."""
+    now = clock.now()
+    make_company(now)
+    for example in EXAMPLES:
+        example.make(Workshop(example.email, now))
+        yield example
+
+
+def logins() -> list[dict[str, str]]:
+    """Who can sign in, for the starter to print."""
+    rows = (
+        [(e.email, e.about) for e in EXAMPLES] + [(email, about) for email, _group, about in STAFF] + [ADMIN]
+    )
+    return [{"email": email, "password": PASSWORD, "about": about} for email, about in rows]
