@@ -30,16 +30,27 @@ Status = Incoming.Status
 
 def take_in(event: dict[str, Any], *, at: dt.datetime) -> bool:
     """Store one verified event unless it is here already; False for one that is not for us."""
-    if bool(event.get("livemode")) != settings.STRIPE_LIVE_MODE or event.get("object") != "event":
+    if not _is_event(event) or bool(event.get("livemode")) != settings.STRIPE_LIVE_MODE:
         return False
     Incoming.objects.bulk_create([_row(event, at=at)], ignore_conflicts=True)
     ring("billing.apply_events")
     return True
 
 
+def _is_event(event: dict[str, Any]) -> bool:
+    """Whether it has what an event has; anything else is answered and forgotten, never an error of ours."""
+    return (
+        event.get("object") == "event"
+        and all(isinstance(event.get(name), str) for name in ("id", "type"))
+        and isinstance(event.get("created"), int)
+        and isinstance(event.get("data"), dict)
+        and isinstance(event["data"].get("object"), dict)
+    )
+
+
 def _row(event: dict[str, Any], *, at: dt.datetime) -> Incoming:
-    subject = event.get("data", {}).get("object", {})
-    customer = subject["id"] if subject.get("object") == "customer" else subject.get("customer")
+    subject = event["data"]["object"]
+    customer = subject.get("id") if subject.get("object") == "customer" else subject.get("customer")
     return Incoming(
         event_id=event["id"],
         type=event["type"],

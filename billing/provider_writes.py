@@ -3,12 +3,17 @@
 Several calls of one instruction use keys derived from its own, so that each is repeated safely.
 """
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from billing.models import Instruction, Subscription
 from billing.stripe_api import Client, ProviderRefund, StripeRefused, calling, keyed, metadata_of
+
+#: Marks a draft that is on its way to being voided.
+TO_VOID = "good_terms_void"
 
 
 class Unresolved(Exception):
@@ -87,10 +92,11 @@ def _write_subscription(stripe: Client, instruction: Instruction) -> Answer:
             item = current["items"].data[0]
             params |= {"items": [{"id": item.id, "price": desired["price"]}], "proration_behavior": "none"}
         if desired.get("trial_end") == "now":
-            params |= {"trial_end": "now"}
+            if current.status == "trialing":  # else it has ended already: saying it again would charge again
+                params |= {"trial_end": "now"}
         elif desired.get("trial_end") and desired["trial_end"] != current.trial_end:
             params |= {"trial_end": desired["trial_end"], "proration_behavior": "none"}
-        stripe.v1.subscriptions.update(provider_id, params=params, options=keyed(key))  # type: ignore[arg-type]
+        stripe.v1.subscriptions.update(provider_id, params=params, options=_keyed_by(params, key))  # type: ignore[arg-type]
     for invoice_id, choice in desired.get("open_invoices", {}).items():
         _settle_invoice(stripe, invoice_id, choice, key)
     return Answer({"subscription": provider_id})
@@ -106,13 +112,43 @@ def _clear_what_waits(stripe: Client, provider_id: str, key: str) -> None:
         parent = item.parent
         if parent and parent.subscription_details and parent.subscription_details.subscription == provider_id:
             stripe.v1.invoice_items.delete(item.id)
-    drafts = stripe.v1.invoices.list(params={"subscription": provider_id, "status": "draft"})
-    for draft in drafts.auto_paging_iter():
-        invoice_id = str(draft.id)
-        stripe.v1.invoices.finalize_invoice(
+    for invoice in stripe.v1.invoices.list(params={"subscription": provider_id}).auto_paging_iter():
+        if invoice.status == "draft" or metadata_of(invoice).get(TO_VOID):
+            _void_draft(stripe, customer, str(invoice.id), str(invoice.status), key)
+
+
+def _void_draft(stripe: Client, customer: str, invoice_id: str, status: str, key: str) -> None:
+    """Make a draft into nothing: a subscription's draft cannot be deleted, so it is issued and voided.
+
+    It is marked first, so that a crash between the steps leaves one that the next attempt finds.
+    Credit that issuing it used up goes back.
+    """
+    invoices = stripe.v1.invoices
+    if status == "draft":
+        invoices.update(
+            invoice_id,
+            params={"auto_advance": False, "metadata": {TO_VOID: "yes"}},
+            options=keyed(f"{key}:mark:{invoice_id}"),
+        )
+        invoices.finalize_invoice(
             invoice_id, params={"auto_advance": False}, options=keyed(f"{key}:finalize:{invoice_id}")
         )
-        stripe.v1.invoices.void_invoice(invoice_id, options=keyed(f"{key}:void:{invoice_id}"))
+    issued = invoices.retrieve(invoice_id)
+    if issued.status == "open":
+        invoices.void_invoice(invoice_id, options=keyed(f"{key}:void:{invoice_id}"))
+    used = (issued.ending_balance or 0) - issued.starting_balance
+    if issued.status == "paid" and used > 0:
+        stripe.v1.customers.balance_transactions.create(
+            customer,
+            params={"amount": -used, "currency": issued.currency},
+            options=keyed(f"{key}:give_back:{invoice_id}"),
+        )
+
+
+def _keyed_by(params: dict[str, Any], key: str) -> Any:
+    """The key for a write whose parameters depend on what is there: the same only for the same wish."""
+    wish = hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()
+    return keyed(f"{key}:{wish[:12]}")
 
 
 def _settle_invoice(stripe: Client, invoice_id: str, choice: dict[str, Any], key: str) -> None:
