@@ -1,4 +1,4 @@
-"""Steering a subscription at the sandbox: end, undo, end now, another plan, a moved end, an unpaid invoice."""
+"""Steering a subscription at the sandbox: end, undo, end now, another plan, moved end, unpaid invoice."""
 
 import datetime as dt
 from typing import Any
@@ -219,7 +219,7 @@ def test_a_refused_renewal_is_told_in_plain_words(noon: TurnableClock, mailoutbo
 
 
 def test_whoever_leaves_gets_no_more_reminders(noon: TurnableClock) -> None:
-    subscription, invoice = unpaid_renewal(noon)
+    subscription, _invoice = unpaid_renewal(noon)
     steer(subscription, "period_end", noon)
     Notice.objects.filter(kind="payment_failed").update(
         status="owed", sent_at=None, next_attempt_at=noon.now(), window_to=noon.now() + dt.timedelta(days=1)
