@@ -161,6 +161,14 @@ def _coupon_matches(world: World, coupon: Doc, params: Doc) -> bool:
     return not coupon.get("_", {}).get("gone")
 
 
+def retrieve_plan(world: World, id: str, params: Doc) -> Doc:
+    """GET the legacy view of a recurring price."""
+    price = world.need("price", id)
+    if price["recurring"] is None:
+        raise no_such("plan", id)
+    return catalog.plan_of(price)
+
+
 def list_lines(world: World, invoice: str, params: Doc) -> Doc:
     """GET the lines of an invoice."""
     return page(world, list(reversed(invoices.list_lines(world, invoice))), params, world.path)
@@ -208,6 +216,7 @@ ROUTES = [
     *_resource("price", "/v1/prices", "Price", "active", "product", "currency", "type", keep=_price_matches),
     Route("POST", "/v1/prices", "PriceCreateParams", catalog.create_price),
     Route("POST", "/v1/prices/<id>", "PriceUpdateParams", catalog.update_price),
+    Route("GET", "/v1/plans/<id>", "PlanRetrieveParams", retrieve_plan),
     *_resource("coupon", "/v1/coupons", "Coupon", keep=_coupon_matches),
     Route("POST", "/v1/coupons", "CouponCreateParams", catalog.create_coupon),
     Route("POST", "/v1/coupons/<id>", "CouponUpdateParams", catalog.update_coupon),
