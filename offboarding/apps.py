@@ -31,4 +31,5 @@ class OffboardingConfig(AppConfig):
         signals.payment_received.connect(
             reactions.refund_what_slipped_through, dispatch_uid="offboarding.slipped"
         )
+        signals.payment_received.connect(reactions.follow_payment, dispatch_uid="offboarding.paid")
         audit_checks.register_invariants()

@@ -1,6 +1,7 @@
 """Carrying out: on its date access ends, the account closes, and the data gets a date of its own."""
 
 import datetime as dt
+from typing import Any
 
 from django.db import transaction
 
@@ -10,10 +11,14 @@ from accounts.models import Account
 from accounts.recipients import payers
 from accounts.states import move_account
 from billing import periods
+from billing.models import Invoice, Subscription
 from billing.pauses import leave_during_pause
-from billing.subscriptions import end_local
+from billing.subscriptions import end_local, steer_subscription
 from offboarding import retention
-from offboarding.models import Cancellation, Closure
+from offboarding.declarations import open_invoices
+from offboarding.models import Cancellation, Closure, Ending
+from offboarding.outcomes import decide_outcome
+from offboarding.quotes import current_facts, leaving_terms
 
 
 def complete_due_cancellations(*, at: dt.datetime, limit: int = 1000) -> int:
@@ -43,7 +48,11 @@ def complete_cancellation(cancellation: Cancellation, *, at: dt.datetime) -> boo
     cancellation.refresh_from_db()
     account = Account.objects.select_related("terms").get(pk=cancellation.account_id)
     record(account, "cancellation.completed", by=SYSTEM, at=at, subject=cancellation.ref)
+    if _has_come_back(cancellation):
+        _lift_end_of_access(cancellation)
+        return True
     if cancellation.subscription:
+        _end_at_provider(cancellation, cancellation.subscription, at=at)
         end_local(cancellation.subscription, at=at, reason="left")
         leave_during_pause(cancellation.subscription, at=at)
     if account.state not in (Account.State.CLOSED, Account.State.ERASED):
@@ -65,6 +74,46 @@ def complete_cancellation(cancellation: Cancellation, *, at: dt.datetime) -> boo
         at=at,
     )
     return True
+
+
+@transaction.atomic
+def end_without_closing(cancellation: Cancellation, *, at: dt.datetime) -> None:
+    """Whoever came back on another subscription is not shut out on the old date."""
+    over = {"status": Cancellation.Status.COMPLETED, "completed_at": at}
+    if Cancellation.objects.open().filter(pk=cancellation.pk).update(**over):
+        record(cancellation.account, "cancellation.completed", by=SYSTEM, at=at, subject=cancellation.ref)
+        _lift_end_of_access(cancellation)
+
+
+def _has_come_back(cancellation: Cancellation) -> bool:
+    live = Subscription.objects.live().filter(account=cancellation.account_id)
+    return live.exclude(pk=cancellation.subscription_id).exists()
+
+
+def _lift_end_of_access(cancellation: Cancellation) -> None:
+    Account.objects.filter(
+        pk=cancellation.account_id,
+        state__in=Account.OPEN_STATES,
+        access_ends_at=cancellation.effective_at,
+    ).update(access_ends_at=None)
+
+
+def _end_at_provider(cancellation: Cancellation, subscription: Subscription, *, at: dt.datetime) -> None:
+    """Carry out what the terms decide for unpaid invoices (C6), and end what would run on there (C4).
+
+    It runs on where access ends before the provider's period does: unpaid, paused, or claimed early.
+    """
+    said = cancellation.confirmed_at and cancellation.ending in (Ending.STOP_NOW, Ending.CLOSE_DELETE)
+    if subscription.is_local or (said and not cancellation.quote.keeps_access):
+        return
+    unpaid: dict[str, Any] = {}
+    if Invoice.objects.unpaid().filter(subscription=subscription).exists():
+        rules = leaving_terms(cancellation.quote.terms)
+        outcome = decide_outcome(rules, current_facts(cancellation), Ending.STOP_RENEWING)
+        unpaid = open_invoices(outcome, is_final=True)
+    runs_on = subscription.period_end is not None and subscription.period_end > cancellation.effective_at
+    if unpaid or (subscription.is_live and runs_on):
+        steer_subscription(subscription, ends="now", at=at, by=SYSTEM, open_invoices=unpaid)
 
 
 def date_the_data(cancellation: Cancellation, account: Account, *, at: dt.datetime) -> None:

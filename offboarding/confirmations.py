@@ -9,7 +9,7 @@ from accounts import notices
 from accounts.errors import WrongState
 from accounts.events import SYSTEM, By, record
 from accounts.models import Account, User
-from accounts.recipients import payers
+from accounts.recipients import payers, teammates
 from billing.subscriptions import steer_subscription
 from offboarding import free_days, retention
 from offboarding.completions import complete_cancellation
@@ -21,14 +21,14 @@ from offboarding.quotes import FactsMoved, current_facts, leaving_terms, situati
 
 
 def outcome_at_confirmation(quote: Quote, *, at: dt.datetime) -> Outcome:
-    """What confirming now does: the refund as it was measured at the declaration, the dates from now (C11)."""
+    """What confirming now does: the money as it was measured at the declaration, the dates from now (C11)."""
     facts = situation_of(quote)
     rules = leaving_terms(quote.terms)
     measured = decide_outcome(rules, facts, quote.ending)
     if quote.ending == Ending.FREE_DAYS or measured.keeps_access:
         return measured
     dated = decide_outcome(rules, facts.measured(int(at.timestamp())), quote.ending)
-    return replace(dated, refund=measured.refund)
+    return replace(dated, refund=measured.refund, open_invoice=measured.open_invoice)
 
 
 def confirm_cancellation(
@@ -56,7 +56,7 @@ def confirm_cancellation(
 
 @transaction.atomic
 def requote(cancellation: Cancellation, *, at: dt.datetime) -> Quote:
-    """A new quote from the facts as they are, measured at the declaration, if they are not those of the last one."""
+    """A new quote from the facts as they are, measured at the declaration; the last one if nothing moved."""
     cancellation = Cancellation.objects.select_related("account__terms", "quote__terms").get(
         pk=cancellation.pk
     )
@@ -159,5 +159,20 @@ def _execute(cancellation: Cancellation, outcome: Outcome, *, by: By, at: dt.dat
         subject=cancellation.ref,
         at=at,
     )
+    _tell_teammates(cancellation, at=at)
     if cancellation.effective_at <= at:
         complete_cancellation(cancellation, at=at)
+
+
+def _tell_teammates(cancellation: Cancellation, *, at: dt.datetime) -> None:
+    """Their last day is another one now, or their data goes: they are told at once, with the new dates."""
+    account = cancellation.account
+    notices.drop_notices(account, kinds=["teammate_leaving"], reason="confirmed")
+    notices.owe(
+        account,
+        "teammate_leaving",
+        to=teammates(account),
+        period=f"{cancellation.public_id}:confirmed",
+        subject=cancellation.ref,
+        at=at,
+    )

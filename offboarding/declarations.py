@@ -18,7 +18,7 @@ from offboarding import receipts
 from offboarding.facts import read_situation
 from offboarding.models import Cancellation, Ending
 from offboarding.outcomes import Outcome, decide_outcome
-from offboarding.quotes import FactsMoved, Shown, leaving_terms, store_quote
+from offboarding.quotes import FactsMoved, Shown, current_facts, leaving_terms, store_quote
 from offboarding.situation import Situation
 
 REMIND_AT_HOUR = 10  # local: a reminder is read in the morning
@@ -116,10 +116,10 @@ def _create(
 def choose_again(
     cancellation: Cancellation, ending: str, *, by: By, at: dt.datetime, user: User
 ) -> Cancellation:
-    """Another ending before the last step. The declaration and its moment stand, so it costs nothing (C11)."""
+    """Another ending before the last step. The declaration and its moment stand: it costs nothing (C11)."""
     account = cancellation.account
     require_right(account, user, ending)
-    facts = read_situation(account, at=cancellation.quote.measured_at)
+    facts = current_facts(cancellation)
     outcome = _offered(account, facts, ending)
     quote = store_quote(account, facts, outcome, at=at)
     changed = (
@@ -139,7 +139,7 @@ def choose_again(
 def adopt_cancellation(
     subscription: Subscription, *, ends_at: dt.datetime, at: dt.datetime
 ) -> Cancellation | None:
-    """Someone cancelled at the provider's side: it is a declaration like any other, with a receipt and a date."""
+    """Someone cancelled at the provider's side: a declaration like any other, with a receipt and a date."""
     account = Account.objects.select_for_update().select_related("terms").get(pk=subscription.account_id)
     if Cancellation.objects.open().filter(account=account).exists():
         return None
@@ -176,6 +176,27 @@ def mark_scheduled(cancellation: Cancellation, *, at: dt.datetime) -> None:
         cancellation.refresh_from_db()
 
 
+@transaction.atomic
+def extend_to_what_is_paid(cancellation: Cancellation, *, at: dt.datetime) -> bool:
+    """Someone who is leaving paid an open invoice after all: access goes on to the end of that (T2)."""
+    facts = current_facts(cancellation)
+    end = decide_outcome(leaving_terms(cancellation.quote.terms), facts, Ending.STOP_RENEWING)
+    later = {"effective_at": end.access_ends_at, "billing_ends_at": end.billing_ends_at}
+    waiting = Cancellation.objects.open().filter(pk=cancellation.pk, confirmed_at=None)
+    if not waiting.filter(effective_at__lt=end.access_ends_at).update(**later):
+        return False
+    record(
+        cancellation.account,
+        "cancellation.extended",
+        by=SYSTEM,
+        at=at,
+        subject=cancellation.ref,
+        until=end.access_ends_at.isoformat(),
+    )
+    limit_access(cancellation.account, end.access_ends_at, at=at)
+    return True
+
+
 def limit_access(account: Account, until: dt.datetime | None, *, at: dt.datetime) -> None:
     """Access ends then; None: it does not end by itself. Access that a pause has ended stays ended."""
     if until is not None and account.access_ends_at is not None and account.access_ends_at <= at:
@@ -187,8 +208,8 @@ def limit_access(account: Account, until: dt.datetime | None, *, at: dt.datetime
 def open_invoices(outcome: Outcome, *, is_final: bool) -> dict[str, Any]:
     """What the provider is told of each unpaid invoice (C6).
 
-    The declaration itself only stops every further try; what the terms decide is carried out with
-    the ending.
+    The declaration itself only stops every further try: it can be undone, and a voided invoice could
+    not. What the terms decide is carried out with the ending.
     """
     if outcome.open_invoice is None:
         return {}
@@ -199,7 +220,7 @@ def open_invoices(outcome: Outcome, *, is_final: bool) -> dict[str, Any]:
 def _stop_renewal(cancellation: Cancellation, safe: Outcome, *, by: By, at: dt.datetime) -> None:
     """The instruction leaves now; what the provider knows nothing of is scheduled by being recorded."""
     subscription = cancellation.subscription
-    unpaid = open_invoices(safe, is_final=not cancellation.moves_money_or_data)
+    unpaid = open_invoices(safe, is_final=False)
     if (
         subscription is None
         or steer_subscription(subscription, ends="period_end", at=at, by=by, open_invoices=unpaid) is None

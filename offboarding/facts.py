@@ -11,9 +11,14 @@ from offboarding.models import Reservation
 from offboarding.situation import Situation, Start
 
 
-def read_situation(account: Account, *, at: dt.datetime) -> Situation:
-    """The facts of this account as they are now, measured at `at`."""
-    subscription = Subscription.objects.live().select_related("plan").filter(account=account).first()
+def read_situation(account: Account, *, at: dt.datetime, of: Subscription | None = None) -> Situation:
+    """The facts of this account as they are now, measured at `at`.
+
+    `of` is the subscription that was declared about: that it has ended at the provider since takes no
+    refund away. Without it the live one is meant.
+    """
+    rows = Subscription.objects.select_related("plan").filter(account=account)
+    subscription = rows.filter(pk=of.pk).first() if of else rows.live().first()
     invoices = _invoices(account, subscription)
     gifts = _free_time(account)
     paid = [i for i in invoices if i.status == Invoice.Status.PAID and _runs_on(i, gifts, at)]

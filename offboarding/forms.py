@@ -47,7 +47,7 @@ class SurveyForm(forms.ModelForm[ExitSurvey]):
 
 
 class ConfirmForm(forms.Form):
-    """The last step: which quote was shown, and for a deletion whether the days to fetch the data are given up."""
+    """The last step: which quote was shown, and whether the days to fetch the data are given up."""
 
     quote = forms.CharField(widget=forms.HiddenInput, max_length=26)
     when = forms.ChoiceField(

@@ -107,7 +107,7 @@ def claim_reserved_refund(cancellation: Cancellation, *, by: By, at: dt.datetime
     )
     give_back(cancellation, by=by, at=at)
     notices.drop_notices(cancellation.account, kinds=["refund_claim_reminder"], reason="claimed")
-    _end_access(cancellation, by=by, at=at)
+    _end_access(cancellation, at=at)
     return cancellation
 
 
@@ -118,11 +118,9 @@ def _require_still_there(cancellation: Cancellation) -> None:
             raise FactsMoved
 
 
-def _end_access(cancellation: Cancellation, *, by: By, at: dt.datetime) -> None:
+def _end_access(cancellation: Cancellation, *, at: dt.datetime) -> None:
     if not cancellation.is_open:
         return
-    if cancellation.subscription:
-        steer_subscription(cancellation.subscription, ends="now", at=at, by=by)
     Cancellation.objects.filter(pk=cancellation.pk).update(effective_at=at, billing_ends_at=at)
     limit_access(cancellation.account, at, at=at)
     cancellation.refresh_from_db()

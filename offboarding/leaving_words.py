@@ -42,6 +42,11 @@ def register_words() -> None:
         ending=ending,
         until=moment("until"),
     )
+    register(
+        "cancellation.extended",
+        _("An open invoice was paid, so access goes on. Last moment of access: %(until)s."),
+        until=moment("until"),
+    )
     register("cancellation.withdrawn", _("The cancellation was taken back: everything goes on."))
     register("cancellation.completed", _("The cancellation was carried out."))
     register(

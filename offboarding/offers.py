@@ -11,10 +11,9 @@ from billing.models import Plan
 from billing.pauses import pause_choices, start_pause
 from billing.subscriptions import change_plan
 from offboarding.declarations import choose_again
-from offboarding.facts import read_situation
 from offboarding.models import Cancellation, Ending, ExitReason, ExitSurvey, Offer
 from offboarding.outcomes import decide_outcome
-from offboarding.quotes import leaving_terms
+from offboarding.quotes import current_facts, leaving_terms
 from offboarding.withdrawals import can_withdraw, withdraw_cancellation
 
 Kind = ExitReason.Offer
@@ -34,7 +33,7 @@ def _can_take(cancellation: Cancellation, kind: str, *, at: dt.datetime) -> bool
     if kind == Kind.CALL:
         return cancellation.account.terms.offers_call
     if kind == Kind.FREE_DAYS:
-        facts = read_situation(cancellation.account, at=cancellation.quote.measured_at)
+        facts = current_facts(cancellation)
         outcome = decide_outcome(leaving_terms(cancellation.quote.terms), facts, Ending.FREE_DAYS)
         return cancellation.ending != Ending.FREE_DAYS and outcome.is_offered
     if subscription is None:
@@ -73,7 +72,7 @@ def take_offer(
     plan: str = "",
     call_when: str = "",
 ) -> None:
-    """Take it: a pause and another plan keep the subscription, free days change the ending, a call changes nothing."""
+    """Take it: a pause or another plan keeps the subscription, free days change the ending, a call nothing."""
     if not _can_take(cancellation, kind, at=at):
         raise WrongState("This offer does not hold here.")
     show_offer(cancellation, kind, at=at)
@@ -94,4 +93,5 @@ def take_offer(
             chosen = next((p for p in cheaper_plans(cancellation) if p.code == plan), None)
             if chosen is None:
                 raise WrongState("This plan is not on offer.")
+            subscription.cancel_at = None  # taken back a moment ago; the provider has yet to say so
             change_plan(subscription, chosen, by=by, at=at)

@@ -172,7 +172,7 @@ def _purge_on(
     access: dt.datetime,
     stop_until: dt.datetime | None,
 ) -> dt.datetime:
-    """The day of deletion when the days to fetch the data are given up: never before teammates' time is over."""
+    """The day of deletion when the days to fetch the data are given up, never inside teammates' time."""
     soonest = _end_of_day_after(at, terms.deletion_days, facts.zone)
     return max(soonest, access, stop_until or soonest)
 

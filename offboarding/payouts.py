@@ -10,7 +10,7 @@ from offboarding.models import Cancellation
 
 
 def give_back(cancellation: Cancellation, *, by: By, at: dt.datetime) -> None:
-    """Each part of the quote to its own payment; what was paid with credit goes back as credit, as was shown."""
+    """Each part of the quote to its own payment; what was paid with credit goes back as credit."""
     quote, account = cancellation.quote, cancellation.account
     for part in quote.parts:
         if part["amount"]:

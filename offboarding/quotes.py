@@ -129,4 +129,6 @@ def is_faithful(quote: Quote) -> bool:
 
 def current_facts(cancellation: Cancellation) -> Situation:
     """The facts as they are now, measured at the declaration: time that passed costs nothing (C11)."""
-    return read_situation(cancellation.account, at=cancellation.quote.measured_at)
+    return read_situation(
+        cancellation.account, at=cancellation.quote.measured_at, of=cancellation.subscription
+    )

@@ -7,9 +7,10 @@ from accounts.events import PROVIDER, SYSTEM, record
 from billing.models import Instruction, Payment, Refund, Subscription
 from billing.refunds import make_refund
 from billing.subscriptions import steer_subscription
-from offboarding.declarations import adopt_cancellation, mark_scheduled
+from offboarding.declarations import adopt_cancellation, extend_to_what_is_paid, mark_scheduled
 from offboarding.models import Cancellation
-from offboarding.winback import keep_data_of_who_came_back
+from offboarding.winback import keep_data_of_who_came_back, settle_earlier_leaving
+from offboarding.withdrawals import can_withdraw, withdraw_cancellation
 
 
 def schedule_when_told(instruction: Instruction, at: dt.datetime, **kwargs: Any) -> None:
@@ -39,15 +40,37 @@ def follow_subscription(
     elif subscription.is_live and subscription.cancel_at and not before["cancel_at"] and open_ is None:
         adopt_cancellation(subscription, ends_at=subscription.cancel_at, at=at)
     elif subscription.is_live and before["cancel_at"] and not subscription.cancel_at and open_ is not None:
-        record(subscription.account, "billing.drift", by=SYSTEM, at=at, subject=open_.ref)
-        steer_subscription(subscription, ends="period_end", at=at, by=SYSTEM)
+        _was_kept_there(subscription, open_, at=at)
     if subscription.status in ("active", "trialing") and before["status"] not in Subscription.LIVE:
+        settle_earlier_leaving(subscription, by=PROVIDER, at=at)
         keep_data_of_who_came_back(subscription.account, by=PROVIDER, at=at)
+
+
+def _was_kept_there(subscription: Subscription, open_: Cancellation, *, at: dt.datetime) -> None:
+    """The end was taken away at the provider's side: what was cancelled there can be kept there.
+
+    A customer's own declaration stands: the provider is told again, and staff see it (C7).
+    """
+    if open_.via == Cancellation.Via.PROVIDER and can_withdraw(open_, at=at):
+        withdraw_cancellation(open_, by=PROVIDER, at=at)
+        return
+    record(subscription.account, "billing.drift", by=SYSTEM, at=at, subject=open_.ref)
+    steer_subscription(subscription, ends="period_end", at=at, by=SYSTEM)
 
 
 def _we_are_telling(subscription: Subscription) -> bool:
     """An instruction of ours is on its way: what is seen now may be the state before or after it."""
     return Instruction.objects.open().filter(subject=f"subscription:{subscription.provider_id}").exists()
+
+
+def follow_payment(payment: Payment, at: dt.datetime, **kwargs: Any) -> None:
+    """An invoice that was open at the declaration was paid by the customer's own act (C6)."""
+    if payment.invoice is None or payment.invoice.subscription_id is None:
+        return
+    rows = Cancellation.objects.open().select_related("account", "quote__terms", "subscription")
+    cancellation = rows.filter(subscription=payment.invoice.subscription_id, confirmed_at=None).first()
+    if cancellation is not None:
+        extend_to_what_is_paid(cancellation, at=at)
 
 
 def refund_what_slipped_through(payment: Payment, at: dt.datetime, **kwargs: Any) -> None:

@@ -27,11 +27,10 @@ class Standing:
 def read_standing(cancellation: Cancellation, *, at: dt.datetime) -> Standing:
     """Read where it stands, in a fixed number of queries."""
     reservation = Reservation.objects.filter(cancellation=cancellation).first()
-    closure = (
-        Closure.objects.filter(account_id=cancellation.account_id, cancellation=cancellation)
-        .order_by("-pk")
-        .first()
+    closures = list(
+        Closure.objects.filter(account_id=cancellation.account_id, cancellation=cancellation).order_by("pk")
     )
+    closure = closures[-1] if closures else None
     return Standing(
         cancellation=cancellation,
         refunds=list(Refund.objects.filter(reason_ref=cancellation.ref).select_related("payment")),
@@ -48,7 +47,10 @@ def read_standing(cancellation: Cancellation, *, at: dt.datetime) -> Standing:
             and reservation.amount
         ),
         can_stop_deletion=bool(
-            closure and can_stop_deletion(closure, at=at) and cancellation.ending == Ending.CLOSE_DELETE
+            # Stopped once, what follows is the ordinary retention, which nobody has to stop.
+            len(closures) == 1
+            and can_stop_deletion(closures[0], at=at)
+            and cancellation.ending == Ending.CLOSE_DELETE
         ),
         last_step_open=is_last_step_open(cancellation, at=at),
     )

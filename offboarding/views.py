@@ -25,7 +25,7 @@ from offboarding.free_days import claim_reserved_refund
 from offboarding.models import Cancellation, Closure, Ending, ExitSurvey
 from offboarding.offers import cheaper_plans, matching_offer, show_offer, take_offer
 from offboarding.outcomes import Outcome, decide_outcome
-from offboarding.quotes import FactsMoved, Shown, leaving_terms, situation_of
+from offboarding.quotes import FactsMoved, Shown, current_facts, leaving_terms, situation_of
 from offboarding.situation import Situation, Start
 from offboarding.standing import is_last_step_open, read_standing
 from offboarding.surveys import save_survey
@@ -68,7 +68,7 @@ def _show_endings(
     request: AccountRequest, open_: Cancellation | None = None, *, moved: bool = False
 ) -> HttpResponse:
     at = open_.quote.measured_at if open_ else clock.now()
-    facts = read_situation(request.account, at=at)
+    facts = current_facts(open_) if open_ else read_situation(request.account, at=at)
     mark = Shown(at, facts.fingerprint()).sign(request.account)
     outcomes = _shown_endings(request, facts)
     offered = [

@@ -9,7 +9,7 @@ from accounts.errors import NotAllowed, WrongState
 from accounts.events import By, record
 from accounts.models import Account, Member, User
 from accounts.recipients import payers, teammates
-from billing.models import Pause
+from billing.models import Pause, Subscription
 from billing.subscriptions import steer_subscription
 from offboarding import retention
 from offboarding.completions import date_the_data
@@ -27,9 +27,18 @@ MOOT = (
 
 
 def can_withdraw(cancellation: Cancellation, *, at: dt.datetime) -> bool:
-    """Whether it can still be undone: open, not yet effective, and no money has left for it (C8)."""
-    money_left = cancellation.confirmed_at and cancellation.ending != Ending.FREE_DAYS
-    return cancellation.is_open and cancellation.effective_at > at and not money_left
+    """Whether it can still be undone: open, not yet effective, and no money has left for it (C8).
+
+    What has ended at the provider cannot be kept any more, only begun again.
+    """
+    subscription = cancellation.subscription
+    runs = subscription is None or subscription.is_live
+    return cancellation.is_open and cancellation.effective_at > at and runs and not has_paid_out(cancellation)
+
+
+def has_paid_out(cancellation: Cancellation) -> bool:
+    """Whether it is confirmed and the money is on its way; free days only keep it safe."""
+    return cancellation.confirmed_at is not None and cancellation.ending != Ending.FREE_DAYS
 
 
 @transaction.atomic
@@ -44,14 +53,19 @@ def withdraw_cancellation(cancellation: Cancellation, *, by: By, at: dt.datetime
         return cancellation
     if not can_withdraw(cancellation, at=at):
         raise WrongState("It has taken effect already.")
+    take_back(cancellation, account, by=by, at=at)
+    return cancellation
+
+
+def take_back(cancellation: Cancellation, account: Account, *, by: By, at: dt.datetime) -> None:
+    """Close it as withdrawn and put back everything that it had announced."""
     Cancellation.objects.open().filter(pk=cancellation.pk).update(
         status=Cancellation.Status.WITHDRAWN, withdrawn_at=at
     )
     record(account, "cancellation.withdrawn", by=by, at=at, subject=cancellation.ref)
-    if cancellation.subscription:
+    if cancellation.subscription and cancellation.subscription.is_live:
         steer_subscription(cancellation.subscription, ends="never", at=at, by=by)
-    pause = Pause.objects.filter(subscription=cancellation.subscription, status=Pause.Status.PLANNED).first()
-    limit_access(account, pause.starts_at if pause else None, at=at)
+    limit_access(account, _end_by_itself(account), at=at)
     Reservation.objects.filter(cancellation=cancellation, status=Reservation.Status.RESERVED).update(
         status=Reservation.Status.RELEASED, closed_at=at
     )
@@ -65,7 +79,15 @@ def withdraw_cancellation(cancellation: Cancellation, *, by: By, at: dt.datetime
         subject=cancellation.ref,
     )
     cancellation.refresh_from_db()
-    return cancellation
+
+
+def _end_by_itself(account: Account) -> dt.datetime | None:
+    """When access ends although nobody leaves: a pause begins, or a trial without card is over."""
+    subscription = Subscription.objects.live().filter(account=account).first()
+    pause = Pause.objects.filter(subscription=subscription, status=Pause.Status.PLANNED).first()
+    if pause is not None and subscription is not None:
+        return pause.starts_at
+    return subscription.trial_end if subscription is not None and subscription.is_local else None
 
 
 def can_stop_deletion(closure: Closure, *, at: dt.datetime) -> bool:
