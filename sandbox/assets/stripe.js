@@ -39,7 +39,9 @@
       frame.name = `__privateStripeFrame${++serial}`;
       frame.src = `${ORIGIN}/v3/frame.html`;
       frame.allow = "payment *";
-      Object.assign(frame.style, { width: "100%", border: "0", height: "220px", display: "block", colorScheme: "normal" });
+      // The same scheme as inside, else the browser paints the frame's ground.
+      const scheme = look.theme === "night" ? "dark" : look.theme ? "light" : "light dark";
+      Object.assign(frame.style, { width: "100%", border: "0", height: "220px", display: "block", colorScheme: scheme });
       this.frame = frame;
       this.setup = { locale: locale(this.owner.options.locale), theme: look.theme || "", variables: look.variables || {} };
       window.addEventListener("message", this.listen);
@@ -105,6 +107,7 @@
       Object.assign(this.options, options);
       if (this.element && this.element.frame) {
         const look = this.options.appearance || {};
+        this.element.frame.style.colorScheme = look.theme === "night" ? "dark" : look.theme ? "light" : "light dark";
         this.element.ready.then(() => this.element.send({
           type: "setup", locale: locale(this.options.locale), theme: look.theme || "", variables: look.variables || {},
         }));
