@@ -10,7 +10,7 @@ from accounts.models import Account
 from billing.customers import ensure_customer
 from billing.instructions import instruct
 from billing.models import Customer, Instruction, Plan, Subscription
-from billing.outgoing import send_instruction
+from billing.outgoing import send_while_waiting
 from billing.stripe_api import StripeUnavailable, calling, metadata_of
 from billing.subscriptions import desired_subscription, free_until
 from billing.sync import id_of, sync_customer
@@ -34,7 +34,7 @@ def start_card(account: Account, *, by: By, at: dt.datetime, plan: Plan | None =
         at=at,
         by=by,
     )
-    send_instruction(instruction.pk, at=at)
+    send_while_waiting(instruction.pk, at=at)
     instruction.refresh_from_db()
     if instruction.status != Instruction.Status.DONE:
         raise StripeUnavailable("setup")

@@ -11,7 +11,7 @@ from billing.cards import start_card
 from billing.customers import ensure_customer
 from billing.instructions import instruct
 from billing.models import Customer, Instruction, Invoice, Plan, Subscription
-from billing.outgoing import send_instruction
+from billing.outgoing import send_while_waiting
 from billing.stripe_api import StripeUnavailable, calling
 from billing.subscriptions import desired_subscription, free_until
 from billing.sync import id_of, sync_invoice, sync_subscription
@@ -84,7 +84,7 @@ def pay_invoice(invoice: Invoice, *, by: By, at: dt.datetime) -> PayOutcome:
         at=at,
         by=by,
     )
-    send_instruction(instruction.pk, at=at)
+    send_while_waiting(instruction.pk, at=at)
     instruction.refresh_from_db()
     return _outcome(instruction)
 
@@ -130,7 +130,7 @@ def _begin(
         at=at,
         by=by,
     )
-    send_instruction(instruction.pk, at=at)
+    send_while_waiting(instruction.pk, at=at)
     instruction.refresh_from_db()
     if instruction.status != Instruction.Status.DONE:
         raise StripeUnavailable("subscribe")

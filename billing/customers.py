@@ -8,7 +8,7 @@ from accounts.events import By
 from accounts.models import Account, Member
 from billing.instructions import instruct
 from billing.models import Customer, Instruction
-from billing.outgoing import send_instruction
+from billing.outgoing import send_while_waiting
 from billing.stripe_api import StripeUnavailable
 
 
@@ -25,7 +25,7 @@ def ensure_customer(account: Account, *, by: By, at: dt.datetime) -> Customer:
     instruction = waiting or instruct(
         account, kind=Instruction.Kind.CUSTOMER, subject=subject, desired=_wanted(account, at), at=at, by=by
     )
-    send_instruction(instruction.pk, at=at)
+    send_while_waiting(instruction.pk, at=at)
     made = Customer.objects.filter(account=account, deleted_at=None).first()
     if made is None:
         raise StripeUnavailable("customer")

@@ -7,6 +7,7 @@ hours (R8): then the provider is read, and what is found is adopted.
 import datetime as dt
 import logging
 import secrets
+import time
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -23,6 +24,7 @@ from billing.stripe_api import StripeForbidden, StripeRefused, StripeThrottled, 
 logger = logging.getLogger(__name__)
 
 LEASE = dt.timedelta(minutes=2)
+PATIENCE_SECONDS = 15
 KEY_LIFE = dt.timedelta(hours=23)
 BACK_OFF = (5, 15, 60, 180, 600, 1800, 3600)  # seconds; the last one repeats
 Status = Instruction.Status
@@ -40,6 +42,18 @@ def send_due_instructions(*, at: dt.datetime, limit: int = 100) -> int:
             logger.critical("the provider refuses our key: nothing more is sent")
             break
     return done
+
+
+def send_while_waiting(pk: int, *, at: dt.datetime) -> None:
+    """Someone waits for this one: send it now, or wait for the worker that took it first.
+
+    Returns when there is an answer, or none was had in time; the row says which.
+    """
+    if send_instruction(pk, at=at):
+        return
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < give_up and Instruction.objects.filter(pk=pk, status=Status.SENDING).exists():
+        time.sleep(0.05)
 
 
 def send_instruction(pk: int, *, at: dt.datetime) -> bool:
