@@ -159,12 +159,13 @@ def classify(
 
     `path` leads from its rows to the account, `own` to one user; `find` finds them where neither
     does (or where an erasure means other rows than an export). `exported` and `hidden` together
-    name every concrete field once. `anonymise` gives the value that a field of a kept row is set
-    to. `only` narrows KEEP to some rows, the others are deleted. `because` is the reason for
-    keeping. `name` is the file's name in an export, `key` the field by which other rows refer to
-    this one there. `is_mirror` marks the provider's copies, which are deleted a second time after
-    the provider confirmed. `apart` names foreign keys that never lead to a customer's rows, `ways` the
-    ORM paths that a function in `path` or `find` goes.
+    name every concrete field once. `anonymise` gives the value that a field of a kept row is set to
+    (of a row to be deleted: before anything is deleted). `only` narrows KEEP to some rows, the
+    others are deleted. `because` is the reason for keeping. `name` is the file's name in an export,
+    `key` the field by which other rows refer to this one there. `is_mirror` marks the provider's
+    copies, which are deleted a second time after the provider confirmed. `apart` names foreign keys
+    that never lead to a customer's rows, `ways` the ORM paths that a function in `path` or `find`
+    goes.
     """
     into.add(
         Entry(

@@ -6,6 +6,10 @@ text. The mirror repeats the provider's personal data, so the rows of an erased 
 altogether; what the operator's own catalogue, bank and webhooks need concerns no customer.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
+from django.apps import apps
 from django.db.models import Q
 from django.utils.translation import gettext_noop as _
 
@@ -151,6 +155,8 @@ BASE = (
     "djstripe_created djstripe_updated stripe_data djstripe_id id djstripe_owner_account livemode created"
     " metadata"
 )
+#: A body of the provider that says nothing any more.
+EMPTY: dict[str, Any] = {"stripe_data": {}, "metadata": {}}
 WITHOUT_METADATA = BASE.replace(" metadata", "")
 
 
@@ -177,6 +183,24 @@ def _of_charges(subject: Subject) -> Q:
     return Q(stripe_data__charge__in=list(charges))
 
 
+def _of_cards(subject: Subject) -> Q:
+    """The customer's cards, those too that were taken off and are only known by what they paid."""
+    return Q(customer__in=provider_ids(subject)) | _of_what_paid(subject, "id")
+
+
+def _of_mandates(subject: Subject) -> Q:
+    return of_customer("payment_method__customer")(subject) | _of_what_paid(subject, "payment_method")
+
+
+def _of_what_paid(subject: Subject, column: str) -> Q:
+    ids = provider_ids(subject)
+    found = Q(pk__in=[])
+    for name in ("Charge", "PaymentIntent", "SetupIntent"):
+        paid = apps.get_model("djstripe", name).objects.filter(customer__in=ids)
+        found |= Q(**{f"{column}__in": paid.exclude(payment_method=None).values("payment_method")})
+    return found
+
+
 def _of_lines(subject: Subject) -> Q:
     """The lines of our own invoices: in today's shape they name neither customer nor subscription."""
     lines = InvoiceLine.objects.filter(invoice__account_id=subject.account)
@@ -184,10 +208,18 @@ def _of_lines(subject: Subject) -> Q:
     return found | Q(id__in=lines.values("provider_id"))
 
 
-def mirror(model: str, *paths: str, columns: str = BASE, name: str = "", find: Find | None = None) -> None:
+def mirror(
+    model: str,
+    *paths: str,
+    columns: str = BASE,
+    name: str = "",
+    find: Find | None = None,
+    anonymise: Mapping[str, Any] | None = None,
+) -> None:
     """A copy of the provider's object about one customer: deleted. `find` where `paths` are not enough.
 
-    With a name the id and the body go into an export; the other columns repeat them.
+    With a name the id and the body go into an export; the other columns repeat them. What
+    `anonymise` names is emptied before any row goes.
     """
     shown = [column for column in ("id", "stripe_data") if name]
     classify(
@@ -197,6 +229,7 @@ def mirror(model: str, *paths: str, columns: str = BASE, name: str = "", find: F
         path=find or of_customer(*paths),
         exported=" ".join(shown),
         hidden=" ".join(column for column in columns.split() if column not in shown),
+        anonymise=anonymise,
         is_mirror=True,
         ways=paths,
     )
@@ -216,7 +249,11 @@ mirror(
 mirror(
     "PaymentMethod",
     "customer",
+    find=_of_cards,
     name="provider_cards",
+    # A card that was taken off belongs to no customer any more and is only reached through what it
+    # paid: it is emptied while that is still there.
+    anonymise=EMPTY,
     columns=f"{BASE} customer",
 )
 mirror(
@@ -275,7 +312,13 @@ mirror(
 )
 mirror("ApplicationFee", "charge__customer", columns=f"{BASE} account balance_transaction charge")
 mirror("ApplicationFeeRefund", "fee__charge__customer", columns=f"{BASE} balance_transaction fee")
-mirror("Mandate", "payment_method__customer", columns=f"{BASE} payment_method")
+mirror(
+    "Mandate",
+    "payment_method__customer",
+    find=_of_mandates,
+    anonymise=EMPTY,
+    columns=f"{BASE} payment_method",
+)
 mirror(
     "Dispute",
     "charge__customer",
@@ -326,7 +369,7 @@ classify(
     ANONYMISE,
     find=lambda subject: _balance(subject),
     hidden=f"{BASE} amount currency source type",
-    anonymise={"stripe_data": {}, "metadata": {}},
+    anonymise=EMPTY,
     because=BOOKS,
 )
 

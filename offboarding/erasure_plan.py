@@ -16,7 +16,6 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db.models import ForeignKey
 
 from accounts.classification import (
-    ANONYMISE,
     DELETE,
     KEEP,
     Entry,
@@ -109,7 +108,7 @@ def _anonymise(entry: Entry) -> Step:
 
 
 def _is_emptied(entry: Entry) -> bool:
-    return bool(entry.anonymise) and entry.fate in (KEEP, ANONYMISE) and entry.label != ACCOUNT
+    return bool(entry.anonymise) and entry.label != ACCOUNT
 
 
 def _entries_that_lose_rows() -> list[Entry]:

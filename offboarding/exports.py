@@ -171,11 +171,26 @@ def _write(export: Export, scratch: Path, *, at: dt.datetime) -> tuple[int, str]
 
 
 def _finish(export: Export, scratch: Path, size: int, sha256: str, *, at: dt.datetime) -> bool:
-    """Give the file its name, then say that it is there: a kill in between makes it once more."""
-    name = f"{export.public_id}.zip"
-    scratch.replace(scratch.with_name(name))
-    account: Account = export.account
+    """Give the file its name, then say that it is there: a kill in between makes it once more.
+
+    Each attempt has a name of its own, so that who lost the lease removes nothing but their own file.
+    """
+    name = f"{export.public_id}.{export.lease_token[:8]}.zip"
+    made = scratch.rename(scratch.with_name(name))
+    try:
+        _announce(export, name, size, sha256, at=at)
+    except LeaseLost:
+        made.unlink(missing_ok=True)
+        raise
+    return True
+
+
+def _announce(export: Export, name: str, size: int, sha256: str, *, at: dt.datetime) -> None:
     with transaction.atomic():
+        # Under the lock that an erasure takes to begin: a file of erased data must not appear after it.
+        account = Account.objects.select_for_update().select_related("terms").get(pk=export.account_id)
+        if not retention.can_fetch(account, at=at):
+            raise LeaseLost
         ready = _held(export).update(
             status=Status.READY,
             file_name=name,
@@ -190,7 +205,6 @@ def _finish(export: Export, scratch: Path, size: int, sha256: str, *, at: dt.dat
             raise LeaseLost
         record(account, "export.ready", by=SYSTEM, at=at, subject=export.ref, bytes=size)
         _tell(export, READY, at=at)
-    return True
 
 
 def _tell(export: Export, kind: str, *, at: dt.datetime) -> None:

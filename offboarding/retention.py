@@ -7,7 +7,7 @@ from django.db import transaction
 
 from accounts.errors import WrongState
 from accounts.events import By, record
-from accounts.models import Account, Member, Terms, User
+from accounts.models import Account, Member, Notice, Terms, User
 from accounts.notices import drop_notices, owe
 from billing.periods import end_of_local_day
 from offboarding.models import Cancellation, Closure
@@ -149,11 +149,12 @@ def owe_purge_notices(closure: Closure, *, at: dt.datetime) -> int:
     """
     owed = 0
     for days, start, end in notice_windows(closure, at=at):
+        period = f"{closure.pk}:{closure.purge_on:%Y%m%d%H%M}:{days}"
         owe(
             closure.account,
             SOON,
             to=readers_of(closure.account),
-            period=f"{closure.pk}:{closure.purge_on:%Y%m%d%H%M}:{days}",
+            period=period,
             at=at,
             window_from=start,
             window_to=end,
@@ -161,6 +162,10 @@ def owe_purge_notices(closure: Closure, *, at: dt.datetime) -> int:
             facts={"days": days, "purge_on": closure.purge_on.isoformat()},
             rule_ids=["gdpr"],
         )
+        # Dates that were moved away and back again: what was dropped for them is owed once more.
+        Notice.objects.filter(
+            account=closure.account, kind=SOON, period=period, status=Notice.Status.DROPPED, reason="moved"
+        ).update(status=Notice.Status.OWED, reason="")
         owed += 1
     return owed
 

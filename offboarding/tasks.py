@@ -7,9 +7,10 @@ from celery import shared_task
 from accounts import clock
 from accounts.jobs import run_job
 from billing import pauses
-from offboarding import completions, exports, free_days
+from offboarding import completions, exports, free_days, purges
 
 MINUTE = dt.timedelta(minutes=1)
+FIVE_MINUTES = dt.timedelta(minutes=5)
 HOUR = dt.timedelta(hours=1)
 
 
@@ -41,3 +42,21 @@ def run_exports() -> int:
 def expire_exports() -> int:
     """Remove the files of downloads whose days are over (hourly)."""
     return run_job("offboarding.expire_exports", HOUR, exports.remove_expired)
+
+
+@shared_task(name="offboarding.purge_due")
+def purge_due() -> int:
+    """Delete what is due (every five minutes: what waits for the provider is asked again)."""
+    return run_job("offboarding.purge_due", FIVE_MINUTES, purges.run_purges)
+
+
+@shared_task(name="offboarding.purge_books")
+def purge_books() -> int:
+    """Delete books whose years are over (hourly)."""
+    return run_job("offboarding.purge_books", HOUR, purges.purge_books)
+
+
+@shared_task(name="offboarding.owe_purge_notices")
+def owe_purge_notices() -> int:
+    """Owe the notices before data goes to whoever is not owed them yet (hourly)."""
+    return run_job("offboarding.owe_purge_notices", HOUR, purges.owe_purge_notices)

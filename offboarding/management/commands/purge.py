@@ -1,0 +1,45 @@
+"""`manage.py purge`: what the job does, by hand; looked at first, stopped, or allowed for a large day."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from accounts import clock
+from offboarding import purges
+
+
+class Command(BaseCommand):
+    """Delete the data of closed accounts whose date has come."""
+
+    help = "Delete the data of closed accounts whose date has come."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Without an argument it purges what is due, as beat does."""
+        choice = parser.add_mutually_exclusive_group()
+        choice.add_argument("--dry-run", action="store_true", help="say what would go, and change nothing")
+        choice.add_argument("--stop", action="store_true", help="stop every job that destroys data")
+        choice.add_argument("--resume", action="store_true", help="let the jobs go on")
+        choice.add_argument("--allow", type=int, metavar="N", help="agree to N purges today, then purge")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Print one line for each account: its public id and what became of it."""
+        at = clock.now()
+        if options["stop"]:
+            purges.pull_brake(at=at)
+        elif options["resume"]:
+            purges.release_brake()
+        elif options["allow"] is not None:
+            purges.allow_today(options["allow"], at=at)
+        if options["stop"] or options["resume"]:
+            self.stdout.write("stopped" if purges.is_stopped() else "running")
+            return
+        report = purges.purge_due(at=at, is_dry_run=options["dry_run"])
+        if report.is_stopped:
+            self.stdout.write("stopped: nothing is deleted until `manage.py purge --resume`")
+        word = "would be purged" if options["dry_run"] else "purged"
+        for name in report.purged:
+            self.stdout.write(f"{name} {word}")
+        for name in report.waiting:
+            self.stdout.write(f"{name} waits for an answer")
+        for name, reason in report.left.items():
+            self.stdout.write(f"{name} left: {reason}")
