@@ -27,10 +27,12 @@ from sandbox import (
 )
 from sandbox.errors import StripeError, missing_param, no_such
 from sandbox.store import COLUMNS, Doc
-from sandbox.views import page
+from sandbox.views import page, page_of_ids
 from sandbox.world import World
 
 Handler = Callable[..., Doc]
+# Filters that must name something that exists.
+REFERENCES = frozenset(("customer", "subscription", "invoice", "payment_intent", "charge"))
 
 
 @dataclass(frozen=True)
@@ -64,18 +66,18 @@ def listing(
     def handler(world: World, *ids: str, params: Doc) -> Doc:
         if needs and needs not in params:
             raise missing_param(needs)
-        equal = {
-            name: params[name]
-            for name in filters
-            if name in COLUMNS and params.get(name) not in (None, "all")
-        }
-        docs = world.find(kind, **equal)
-        for name in filters:
-            if name not in COLUMNS and name in params:
-                docs = [doc for doc in docs if doc.get(name) == params[name]]
-        if keep is not None:
-            docs = [doc for doc in docs if keep(world, doc, params)]
-        return page(world, docs, params, world.path)
+        given = {name: params[name] for name in filters if params.get(name) not in (None, "all")}
+        for name in REFERENCES & given.keys():
+            if world.get(given[name]) is None:
+                raise no_such(name, given[name], name)
+        indexed = {name: value for name, value in given.items() if name in COLUMNS}
+
+        def wanted(doc: Doc) -> bool:
+            same = all(doc.get(name) == value for name, value in given.items() if name not in COLUMNS)
+            return same and (keep is None or keep(world, doc, params))
+
+        ids_found = world.store.ids(world.account, kind, **indexed)
+        return page_of_ids(world, ids_found, params, world.path, world.get, wanted)
 
     return handler
 

@@ -142,38 +142,52 @@ def _resolved(world: World, value: Any) -> Any:
 
 def page(world: World, docs: list[Doc], params: Doc, url: str) -> Doc:
     """One page, newest first, of objects given in the order of creation."""
+    by_id = {doc["id"]: doc for doc in docs}
+    return page_of_ids(world, list(by_id), params, url, load=by_id.get)
+
+
+def page_of_ids(
+    world: World,
+    ids: list[str],
+    params: Doc,
+    url: str,
+    load: Callable[[str], Doc | None],
+    keep: Callable[[Doc], bool] = lambda doc: True,
+) -> Doc:
+    """One page, newest first, of ids in the order of creation; only what the page needs is loaded."""
     limit = params.get("limit", 10)
     if not 1 <= limit <= 100:
         word = "less than or equal to 100" if limit > 100 else "greater than or equal to 1"
         raise invalid(f"This value must be {word}.", "limit", "parameter_invalid_integer")
-    if params.get("starting_after") and params.get("ending_before"):
+    backwards = bool(params.get("ending_before"))
+    if params.get("starting_after") and backwards:
         raise invalid("You may only specify one of these parameters: starting_after, ending_before.")
-    newest_first = list(reversed([doc for doc in docs if _in_time(doc, params.get("created"))]))
-    chosen, more = _cut(newest_first, params, limit)
+    chosen: list[Doc] = []
+    for id in _from_cursor(ids, params):
+        doc = load(id)
+        if doc is not None and _in_time(doc, params.get("created")) and keep(doc):
+            chosen.append(doc)
+        if len(chosen) > limit:
+            break
+    shown = chosen[:limit][::-1] if backwards else chosen[:limit]
     expand = [path.removeprefix("data.") for path in params.get("expand") or []]
-    return {
-        "object": "list",
-        "data": [show(world, doc, expand) for doc in chosen],
-        "has_more": more,
-        "url": url,
-    }
+    data = [show(world, doc, expand) for doc in shown]
+    return {"object": "list", "data": data, "has_more": len(chosen) > limit, "url": url}
 
 
-def _cut(docs: list[Doc], params: Doc, limit: int) -> tuple[list[Doc], bool]:
+def _from_cursor(ids: list[str], params: Doc) -> list[str]:
+    """Ids in the direction of reading, from the cursor on."""
     if params.get("ending_before"):
-        rest = docs[: _position(docs, params["ending_before"], "ending_before")]
-        return rest[-limit:], len(rest) > limit
+        return ids[_position(ids, params["ending_before"], "ending_before") + 1 :]
     if params.get("starting_after"):
-        docs = docs[_position(docs, params["starting_after"], "starting_after") + 1 :]
-    return docs[:limit], len(docs) > limit
+        return ids[: _position(ids, params["starting_after"], "starting_after")][::-1]
+    return ids[::-1]
 
 
-def _position(docs: list[Doc], id: str, param: str) -> int:
-    for n, doc in enumerate(docs):
-        if doc["id"] == id:
-            return n
-    kind = docs[0]["object"] if docs else "object"
-    raise StripeError(f"No such {kind}: '{id}'", code="resource_missing", param=param)
+def _position(ids: list[str], id: str, param: str) -> int:
+    if id in ids:
+        return ids.index(id)
+    raise StripeError(f"No such object: '{id}'", code="resource_missing", param=param)
 
 
 def _in_time(doc: Doc, wanted: Any) -> bool:

@@ -54,7 +54,7 @@ class World:
         self.store, self.account = store, account
         self.request_id, self.key = request_id, key
         self._objects: dict[str, Doc] = {}
-        self._saved: dict[str, Doc] = {}
+        self._saved: dict[str, str] = {}
         self._fixed_time: int | None = None
         self.aliases: dict[str, str] = {}
         self.origin = self.path = ""
@@ -104,7 +104,7 @@ class World:
             if text is None:
                 return None
             self._objects[id] = json.loads(text)
-            self._saved[id] = json.loads(text)
+            self._saved[id] = text
         return self._objects[id]
 
     def need(self, kind: str, id: str, param: str | None = None) -> Doc:
@@ -122,7 +122,7 @@ class World:
     def add(self, doc: Doc, event: str | None = None) -> Doc:
         """Create an object and tell about it."""
         self._objects[doc["id"]] = doc
-        self._saved[doc["id"]] = copy.deepcopy(doc)
+        self._saved[doc["id"]] = json.dumps(doc)
         self.store.insert(self.account, doc)
         if event:
             self.emit(event, doc)
@@ -130,10 +130,9 @@ class World:
 
     def save(self, doc: Doc, event: str | None = None) -> Doc:
         """Write an object back; an event carries what changed, and is left out when nothing visible did."""
-        before = self._saved[doc["id"]]
-        previous = difference(public(before), public(doc))
+        previous = self.saved(doc)
         self.store.update(self.account, doc)
-        self._saved[doc["id"]] = copy.deepcopy(doc)
+        self._saved[doc["id"]] = json.dumps(doc)
         if event and previous:
             self.emit(event, doc, previous)
         return doc
@@ -149,7 +148,7 @@ class World:
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """Undo the effects of the block, in memory as well, when it raises."""
-        objects, saved = copy.deepcopy(self._objects), copy.deepcopy(self._saved)
+        objects, saved = copy.deepcopy(self._objects), dict(self._saved)
         try:
             with self.store.transaction():
                 yield
@@ -159,7 +158,7 @@ class World:
 
     def saved(self, doc: Doc) -> Doc:
         """What an unsaved change would report as `previous_attributes`."""
-        return difference(public(self._saved[doc["id"]]), public(doc))
+        return difference(public(json.loads(self._saved[doc["id"]])), public(doc))
 
     def setting(self, name: str, default: Any) -> Any:
         """A setting of this account's control API."""

@@ -113,6 +113,17 @@ def test_pages_go_both_ways(account: Account) -> None:
     assert account.v1.products.list({"created": {"gt": int(time.time()) + 5}}).data == []
 
 
+def test_a_list_of_something_unknown_is_refused(account: Account) -> None:
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        account.v1.invoices.list({"customer": "cus_x"})
+
+    assert (refused.value.http_status, refused.value.code, refused.value.param) == (
+        400,
+        "resource_missing",
+        "customer",
+    )
+
+
 def test_expansion_reaches_into_lists_and_refuses_what_is_no_reference(account: Account) -> None:
     subscription = account.subscribe(account.make_customer(), account.make_price())
 
