@@ -34,10 +34,15 @@ class ProjectConfig(AppConfig):
 
         from config import checks  # noqa: F401 (registers them)
         from config.logs import configure
+        from config.roles import write_roles
 
         # An app without models gets no signal of its own.
         post_migrate.connect(
             create_cache_table, sender=apps.get_app_config("accounts"), dispatch_uid="shared_cache"
+        )
+        # The last app of the list that has models: by then every permission is there.
+        post_migrate.connect(
+            write_roles, sender=apps.get_app_config("offboarding"), dispatch_uid="staff_roles"
         )
         if "djstripe" in settings.MIGRATION_MODULES:
             post_migrate.connect(

@@ -88,9 +88,7 @@ def run(port: int | None, *, reset: bool, empty: bool) -> int:
             shutil.rmtree(STATE, ignore_errors=True)
         stack = make_stack(STATE, chosen_port(port))
         try:
-            stack.start()
-            if not empty:
-                seed(stack)
+            stack.start((lambda: None) if empty else (lambda: seed(stack)))
             show(stack, time.monotonic() - started)
             return watch(stack)
         finally:
@@ -182,8 +180,7 @@ def check(port: int | None) -> int:
     stack = make_stack(folder, port or 0)
     print("Good Terms, checking the main journey", flush=True)
     try:
-        stack.start()
-        seed(stack)
+        stack.start(lambda: seed(stack))
         stack.manage("demo_check", "--base-url", stack.url, show=True)
         stack.manage("audit", show=True)
         if (crashed := stack.crashed()) is not None:

@@ -12,9 +12,10 @@ from django.contrib.auth.models import Group
 from accounts import clock
 from accounts.events import By
 from accounts.models import Account, Member, Terms, User
+from accounts.notices import send_due_notices
 from accounts.opening import Company, open_account
 from accounts.terms import publish_terms
-from billing import inbox, outgoing
+from billing import outgoing
 from billing.checkout import start_checkout
 from billing.models import Customer, Plan, Subscription
 from billing.pauses import start_pause
@@ -59,13 +60,15 @@ class Workshop:
             "currency": "EUR",
             "kind": "business",
         }
-        return open_account(
+        account = open_account(
             Company(name=name, **(facts | company)),
             owner=owner,
             terms=Terms.objects.in_force(self.now),
             immediate_start=True,
             at=self.ago(days_ago),
         )
+        settle(account, at=self.ago(days_ago))
+        return account
 
     def pay(
         self, account: Account, plan: str, *, at: dt.datetime, card: str = "pm_card_visa"
@@ -143,27 +146,15 @@ def turn_test_clock(test_clock: str, epoch: int) -> None:
 
 
 def settle(account: Account, *, at: dt.datetime) -> None:
-    """Send and read until nothing moves; the worker may be doing the same, which is harmless."""
-    for _ in range(20):
-        moved = outgoing.send_due_instructions(at=at) + inbox.apply_due_events(at=at)
-        if not moved:
-            break
+    """Send what is owed to the provider and to people, and read what came of it, until nothing moves."""
     customer = Customer.objects.select_related("account").filter(account=account).first()
     if customer:
-        patiently(lambda: sync_everything(customer, at=at))
-        outgoing.send_due_instructions(at=at)
-
-
-def patiently(work: Callable[[], None]) -> None:
-    """The worker may hold this customer just now: wait for it."""
-    from billing.locks import Busy
-
-    for _ in range(100):
-        try:
-            return work()
-        except Busy:
-            time.sleep(0.1)
-    return work()
+        sync_everything(customer, at=at)
+    for _ in range(20):
+        if not outgoing.send_due_instructions(at=at) + send_due_notices(at=at):
+            break
+        if customer:
+            sync_everything(customer, at=at)
 
 
 # --- The examples -----------------------------------------------------------------------------
@@ -194,6 +185,7 @@ def _trial(shop: Workshop) -> None:
     start_trial(
         account, Plan.objects.get(code="solo-trial"), by=By.customer(owner_of(account)), at=shop.ago(4)
     )
+    settle(account, at=shop.ago(4))
 
 
 def _free(shop: Workshop) -> None:

@@ -50,16 +50,22 @@ class Stack:
 
     # --- start and stop -------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Start all of it and return when it answers; on any failure stop what runs and raise StartFailed."""
+    def start(self, before_worker: Callable[[], None] = lambda: None) -> None:
+        """Start all of it and return when it answers; on any failure stop what runs and raise StartFailed.
+
+        `before_worker` is done when all but the worker answers: example customers are made as of
+        moments of the past, which a worker that lives in the present would take for work left lying.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port = self.port or free_port()
         try:
             self._start_broker()
             self._start_sandbox()
             self.create_database()
-            web, worker = self._start_web(), self._start_worker()
+            web = self._start_web()
             web.wait_until(lambda: answers(f"{self.url}/healthz"), seconds=60)
+            before_worker()
+            worker = self._start_worker()
             worker.wait_until(lambda: "ready." in worker.output(), seconds=60)
         except BaseException:
             self.stop()

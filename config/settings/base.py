@@ -8,6 +8,7 @@ from typing import Any
 
 import django_stubs_ext
 import environ
+from django.templatetags.static import static
 from django.utils.translation import gettext_lazy as _
 
 from config.settings.policy import content_security_policy, database
@@ -191,6 +192,8 @@ STRIPE_WEBHOOK_SECRET = env("STRIPE_WEBHOOK_SECRET", default="")
 #: Where the product calls Stripe and loads stripe.js; another address is refused in production.
 STRIPE_API_BASE = env("STRIPE_API_BASE", default="https://api.stripe.com")
 STRIPE_JS_URL = env("STRIPE_JS_URL", default="https://js.stripe.com/v3/")
+#: Seconds after which a call without an answer counts as unanswered: its outcome is unknown.
+STRIPE_TIMEOUT = env.int("STRIPE_TIMEOUT", default=20)
 #: Put every new customer on a test clock of its own (demo and tests only).
 STRIPE_TEST_CLOCKS = False
 
@@ -240,3 +243,35 @@ STAFF_NEED_MFA = True
 HEARTBEAT_LIMIT = 180
 #: Show the pages under /demo/ (the mail viewer); never in production.
 DEMO_PAGES = False
+
+# --- The admin site ---------------------------------------------------------------------------
+# Its colours are those of static/css/terms.css; its menu and first page are in config/navigation.py.
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": COMPANY_NAME,
+    "SITE_HEADER": COMPANY_NAME,
+    "SITE_ICON": lambda request: static("img/mark.svg"),
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("img/mark.svg")}
+    ],
+    "STYLES": [lambda request: static("css/desk.css")],
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "BORDER_RADIUS": "8px",
+    "DASHBOARD_CALLBACK": "config.navigation.first_page",
+    "SIDEBAR": {"show_search": False, "navigation": "config.navigation.menu"},
+    "COLORS": {
+        "primary": {
+            "50": "#eef6f2",
+            "100": "#e1efe8",
+            "200": "#bfdfd1",
+            "300": "#8fcbb2",
+            "400": "#4fae8d",
+            "500": "#238a6b",
+            "600": "#0b5d4b",
+            "700": "#0a5041",
+            "800": "#084637",
+            "900": "#063529",
+            "950": "#04231c",
+        }
+    },
+}

@@ -1,0 +1,179 @@
+"""What staff find in the admin site: a menu by role, and a first page that says what waits for a person."""
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from accounts import clock
+from accounts.models import Notice
+from billing.models import Incoming, Instruction, Refund
+from billing.reports import MAY_READ
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrOrPromise as StrOrPromise
+
+#: Counted no further: a person sees that there are many.
+MANY = 100
+
+#: Title, icon, page, permission; a group without a line that one may open is not shown.
+MENU: "list[tuple[StrOrPromise, list[tuple[StrOrPromise, str, str, str]]]]" = [
+    (
+        _("Support"),
+        [
+            (_("Accounts"), "apartment", "accounts_account_changelist", "accounts.view_account"),
+            (
+                _("Cancellations"),
+                "logout",
+                "offboarding_cancellation_changelist",
+                "offboarding.view_cancellation",
+            ),
+            (_("Mails"), "mail", "accounts_notice_changelist", "accounts.view_notice"),
+            (
+                _("What Stripe is told"),
+                "outbox",
+                "billing_instruction_changelist",
+                "billing.view_instruction",
+            ),
+            (_("What Stripe tells us"), "inbox", "billing_incoming_changelist", "billing.view_incoming"),
+            (
+                _("Exit reasons"),
+                "checklist",
+                "offboarding_exitreason_changelist",
+                "offboarding.view_exitreason",
+            ),
+        ],
+    ),
+    (
+        _("Money"),
+        [
+            (_("Reports"), "table_view", "reports", MAY_READ),
+            (_("Refunds"), "undo", "billing_refund_changelist", "billing.view_refund"),
+            (_("Movements of refunds"), "swap_vert", "billing_refundmovement_changelist", MAY_READ),
+            (_("Invoices"), "receipt_long", "billing_invoice_changelist", "billing.view_invoice"),
+            (_("Payments"), "payments", "billing_payment_changelist", "billing.view_payment"),
+            (_("Disputes"), "gavel", "billing_dispute_changelist", "billing.view_dispute"),
+        ],
+    ),
+    (
+        _("Mirror of Stripe"),
+        [
+            (_("Customers"), "person", "djstripe_customer_changelist", "djstripe.view_customer"),
+            (
+                _("Subscriptions"),
+                "autorenew",
+                "djstripe_subscription_changelist",
+                "djstripe.view_subscription",
+            ),
+            (_("Invoices"), "receipt", "djstripe_invoice_changelist", "djstripe.view_invoice"),
+            (_("Charges"), "credit_card", "djstripe_charge_changelist", "djstripe.view_charge"),
+            (_("Refunds"), "undo", "djstripe_refund_changelist", "djstripe.view_refund"),
+        ],
+    ),
+    (
+        _("Set-up"),
+        [
+            (_("Plans"), "sell", "billing_plan_changelist", "billing.view_plan"),
+            (_("Terms"), "contract", "accounts_terms_changelist", "accounts.view_terms"),
+            (_("People and roles"), "group", "accounts_user_changelist", "accounts.view_user"),
+            (_("Erasures"), "delete_forever", "offboarding_erasure_changelist", "offboarding.view_erasure"),
+            (_("Jobs"), "schedule", "accounts_jobrun_changelist", "accounts.view_jobrun"),
+        ],
+    ),
+]
+
+
+def menu(request: HttpRequest) -> list[dict[str, Any]]:
+    """The menu of this person: what their role may open."""
+    groups: list[dict[str, Any]] = []
+    for title, lines in MENU:
+        items = [
+            {"title": name, "icon": icon, "link": reverse(f"admin:{page}")}
+            for name, icon, page, permission in lines
+            if request.user.has_perm(permission)
+        ]
+        if items:
+            groups.append({"title": title, "separator": bool(groups), "items": items})
+    return groups
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """One thing that may wait for a person: what, which rows, where they are listed, who may see them."""
+
+    title: "StrOrPromise"
+    text: "StrOrPromise"
+    rows: Callable[[dt.datetime], QuerySet[Any]]
+    page: str
+    query: str
+    permission: str
+
+
+WAITING = [
+    Waiting(
+        _("Stripe refused"),
+        _("Instructions that a person must send again or give up."),
+        lambda at: Instruction.objects.filter(status=Instruction.Status.DEAD),
+        "billing_instruction_changelist",
+        "status__exact=dead",
+        "billing.view_instruction",
+    ),
+    Waiting(
+        _("Unread from Stripe"),
+        _("Events that could not be applied."),
+        lambda at: Incoming.objects.filter(status=Incoming.Status.DEAD),
+        "billing_incoming_changelist",
+        "status__exact=dead",
+        "billing.view_incoming",
+    ),
+    Waiting(
+        _("Mails not sent"),
+        _("Mails that missed their time or could not be delivered."),
+        lambda at: Notice.objects.filter(status=Notice.Status.FAILED),
+        "accounts_notice_changelist",
+        "status__exact=failed",
+        "accounts.view_notice",
+    ),
+    Waiting(
+        _("Failed refunds"),
+        _("The money came back to us: the customer still waits for it."),
+        lambda at: Refund.objects.filter(state=Refund.State.FAILED),
+        "billing_refund_changelist",
+        "state__exact=failed",
+        "billing.view_refund",
+    ),
+    Waiting(
+        _("Refunds being checked"),
+        _("Stripe’s answer was lost; they are read again, never sent twice."),
+        lambda at: Refund.objects.filter(state=Refund.State.UNKNOWN),
+        "billing_refund_changelist",
+        "state__exact=unknown",
+        "billing.view_refund",
+    ),
+]
+
+
+def first_page(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Add what waits for a person to the first page; each count stops at `MANY`."""
+    at = clock.now()
+    waiting = [
+        {
+            "title": kind.title,
+            "text": kind.text,
+            "count": kind.rows(at).order_by().values("pk")[:MANY].count(),
+            "url": f"{reverse(f'admin:{kind.page}')}?{kind.query}",
+        }
+        for kind in WAITING
+        if request.user.has_perm(kind.permission)
+    ]
+    return context | {
+        "waiting": waiting,
+        "many": MANY,
+        "may_search": request.user.has_perm("accounts.view_account"),
+        "may_read_books": request.user.has_perm(MAY_READ),
+    }
