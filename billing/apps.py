@@ -13,11 +13,13 @@ class BillingConfig(AppConfig):
         )
         from billing.account_panel import PLAN_PANEL
         from billing.coming import billing_to_come
+        from billing.desk import register_desk
         from billing.history_words import register_history
         from billing.notices import register_notices
         from billing.subscriptions import put_on_free_plan
 
         register_notices()
+        register_desk()
         register_history()
         panels.register(PLAN_PANEL)
         calendar.register("billing", billing_to_come)

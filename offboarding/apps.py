@@ -12,6 +12,7 @@ class OffboardingConfig(AppConfig):
             data_notices,
             data_words,
             deletion_map,  # noqa: F401 (fills the map)
+            desk,
             leaving_notices,
             leaving_panel,
             leaving_words,
@@ -24,6 +25,7 @@ class OffboardingConfig(AppConfig):
         leaving_notices.register_kinds()
         leaving_words.register_words()
         reports.register_reports()
+        desk.register_desk()
         panels.register(leaving_panel.LEAVING_PANEL)
         calendar.register("offboarding", leaving_panel.leaving_to_come)
         signals.instruction_done.connect(reactions.schedule_when_told, dispatch_uid="offboarding.scheduled")

@@ -1,0 +1,102 @@
+"""Support's page of an account: everything about it on one page, nothing on it to edit."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts import clock, desk
+from accounts.admin.base import ReadOnlyAdmin
+from accounts.models import Account, Event, JobRun, Notice
+from accounts.notices import kinds
+
+
+@admin.register(Account)
+class AccountAdmin(ReadOnlyAdmin[Account]):
+    """Found by name, address, number of any kind; opened on one page."""
+
+    list_display = ("name", "state", "access_ends_at", "country", "created_at")
+    list_filter = ("state", "kind")
+    search_fields = ("name",)
+    search_help_text = _("Company, e-mail address, receipt number, our number, or any number of Stripe")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: "QuerySet[Account]", search_term: str
+    ) -> "tuple[QuerySet[Account], bool]":
+        """Each kind of number where it is unique; only words go through the names."""
+        if not search_term.strip():
+            return queryset, False
+        found = Account.objects.filter(desk.search_condition(search_term)).values("pk")
+        return queryset.filter(pk__in=found), False
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """The account's page. GET only: whatever is done is done elsewhere."""
+        if not self.has_view_permission(request) or request.method not in ("GET", "HEAD"):
+            raise PermissionDenied
+        rows = Account.objects.select_related(*desk.related())
+        account = rows.filter(pk=object_id).first() if object_id.isdigit() else None
+        if account is None:
+            raise Http404
+        return self._page(request, account)
+
+    def _page(self, request: HttpRequest, account: Account) -> TemplateResponse:
+        at = clock.now()
+        timezone.activate(account.zone)
+        shown = [(section, section.context(account, at)) for section in desk.sections()]
+        parts = [(section, found) for section, found in shown if found is not None]
+        request.current_app = self.admin_site.name
+        context = {
+            **self.admin_site.each_context(request),
+            **desk.heading(account, at),
+            "title": account.name,
+            "opts": self.opts,
+            "account": account,
+            "at": at,
+            "main": [{"section": s, "context": c} for s, c in parts if not s.is_aside],
+            "aside": [{"section": s, "context": c} for s, c in parts if s.is_aside],
+        }
+        return TemplateResponse(request, "admin/desk/account.html", context)
+
+
+@admin.register(Notice)
+class NoticeAdmin(ReadOnlyAdmin[Notice]):
+    """Every mail we owe, owed or sent."""
+
+    list_display = ("title", "account", "user", "status", "reason", "window_from", "sent_at", "outcome")
+    list_filter = ("status", "outcome")
+    list_select_related = ("account", "user")
+    search_fields = ("message_id", "account__public_id__exact", "user__email__exact")
+    exclude = ("lease_token", "lease_until", "recipient", "rule_ids")
+
+    @admin.display(description=_("mail"))
+    def title(self, notice: Notice) -> str:
+        known = kinds().get(notice.kind)
+        return str(known.title) if known else notice.kind
+
+
+@admin.register(Event)
+class EventAdmin(ReadOnlyAdmin[Event]):
+    """The history as it is stored; in words it is on the account's page."""
+
+    list_display = ("at", "account_ref", "seq", "kind", "actor", "subject")
+    list_filter = ("actor",)
+    search_fields = ("account_ref__exact", "subject__exact")
+
+
+@admin.register(JobRun)
+class JobRunAdmin(ReadOnlyAdmin[JobRun]):
+    """What the timetable did."""
+
+    list_display = ("name", "slot", "started_at", "finished_at", "done", "error")
+    search_fields = ("name",)

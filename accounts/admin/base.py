@@ -1,0 +1,172 @@
+"""What every page of the admin site has in common: lists that stay cheap, rows that only verbs change."""
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
+
+from allauth.core.exceptions import ReauthenticationRequired
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.paginator import Paginator
+from django.db.models import Model, QuerySet
+from django.forms import Form
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.functional import cached_property
+from django.utils.translation import gettext as _
+
+from accounts import clock
+from accounts.errors import NotAllowed, WrongState
+from accounts.events import By
+from accounts.models import User
+from accounts.reauthentication import is_fresh
+
+if TYPE_CHECKING:
+    from django.contrib.admin import ModelAdmin
+    from django.utils.functional import _StrOrPromise as StrOrPromise
+
+    class RowPaginator(Paginator[Any]):
+        pass
+
+else:
+    from unfold.admin import ModelAdmin
+
+    RowPaginator = Paginator
+
+M = TypeVar("M", bound=Model)
+#: Rows that a list counts and lets one page through; whoever wants more searches or filters.
+COUNTED = 1000
+
+
+class CheapPaginator(RowPaginator):
+    """Counts up to `COUNTED` rows and no further: a list of a million opens as fast as a short one."""
+
+    @cached_property
+    def count(self) -> int:
+        rows = cast("QuerySet[Any]", self.object_list)
+        return rows.order_by().values("pk")[:COUNTED].count()
+
+
+def require_fresh(request: HttpRequest) -> None:
+    """What moves money or data, or speaks for a customer, wants the sign-in of the member of staff fresh."""
+    if not is_fresh(request):
+        raise ReauthenticationRequired  # allauth's middleware keeps the request and asks
+
+
+class DeskAdmin(ModelAdmin[M]):
+    """A list that costs the same at any size."""
+
+    paginator = CheapPaginator
+    show_full_result_count = False
+    list_per_page = 50
+    list_max_show_all = 50
+    ordering: ClassVar[Any] = ("-pk",)
+    list_fullwidth = True
+    actions = None
+    compressed_fields = True
+
+    def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        """Nothing is deleted by hand: erasing is a verb with a date, and books are kept."""
+        return False
+
+
+class ReadOnlyAdmin(DeskAdmin[M]):
+    """Facts and histories: to be looked at. What may be done to them are acts, each a verb."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Act(Generic[M]):
+    """One thing staff may do to a row: a question before it, then one verb.
+
+    `can` is the verb's own question; `do` gets the row, who acts, when, and the answers of `form`.
+    """
+
+    code: str
+    title: "StrOrPromise"
+    text: "StrOrPromise"
+    button: "StrOrPromise"
+    permission: str
+    can: Callable[[M, dt.datetime], bool]
+    do: Callable[[M, By, dt.datetime, dict[str, Any]], None]
+    done: "StrOrPromise"
+    form: type[Form] = Form
+    is_grave: bool = False
+
+
+class ActsAdmin(ReadOnlyAdmin[M]):
+    """Rows with acts: their buttons on the row's page, and a page of its own for each question."""
+
+    acts: ClassVar[Sequence[Act[Any]]] = ()
+    change_form_outer_before_template = "admin/desk/acts.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        name = f"{self.opts.app_label}_{self.opts.model_name}_act"
+        view = self.admin_site.admin_view(self.act_view)
+        return [path("<int:object_id>/do/<slug:code>/", view, name=name), *super().get_urls()]
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        acts = self.possible(request, row) if row is not None else []
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "acts": acts})
+
+    def possible(self, request: HttpRequest, row: M) -> list[dict[str, Any]]:
+        """The acts that this person may do to this row now, with their addresses."""
+        at = clock.now()
+        return [
+            {"title": act.title, "is_grave": act.is_grave, "url": self.act_url(row, act.code)}
+            for act in self.acts
+            if request.user.has_perm(act.permission) and act.can(row, at)
+        ]
+
+    def act_url(self, row: M, code: str) -> str:
+        """Where the question of this act is asked."""
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_act", args=[row.pk, code])
+
+    def act_view(self, request: HttpRequest, object_id: int, code: str) -> HttpResponse:
+        """Ask, then do it, with the sign-in fresh."""
+        act = next((act for act in self.acts if act.code == code), None)
+        row = self.get_queryset(request).filter(pk=object_id).first()
+        if act is None or row is None:
+            raise Http404
+        if not (self.has_view_permission(request, row) and request.user.has_perm(act.permission)):
+            raise PermissionDenied
+        require_fresh(request)
+        return self._ask_and_do(request, act, row)
+
+    def _ask_and_do(self, request: HttpRequest, act: Act[M], row: M) -> HttpResponse:
+        form = act.form(request.POST if request.method == "POST" else None)
+        back = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[row.pk])
+        if request.method == "POST" and form.is_valid():
+            try:
+                act.do(row, By.staff(cast(User, request.user)), clock.now(), form.cleaned_data)
+            except ValidationError as error:
+                messages.error(request, " ".join(error.messages))
+            except (WrongState, NotAllowed):
+                messages.error(request, _("That is not possible any more. Nothing was done."))
+            else:
+                messages.success(request, str(act.done))
+            return redirect(back)
+        return self.page(request, "admin/desk/ask.html", act.title, act=act, row=row, form=form, back=back)
+
+    def page(
+        self, request: HttpRequest, template: str, title: "StrOrPromise", **context: Any
+    ) -> TemplateResponse:
+        """A page of our own inside the admin site."""
+        request.current_app = self.admin_site.name
+        common = self.admin_site.each_context(request) | {"title": title, "opts": self.opts}
+        return TemplateResponse(request, template, common | context)

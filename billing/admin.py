@@ -1,0 +1,324 @@
+"""Billing in the admin site: what is under way with the provider, the books, plans, and the mirror."""
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from django import forms
+from django.apps import apps
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model
+from django.forms import ModelForm
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils.translation import gettext_lazy as _
+
+from accounts import clock
+from accounts.admin.base import Act, ActsAdmin, DeskAdmin, ReadOnlyAdmin
+from accounts.events import By
+from accounts.templatetags.terms_format import format_money
+from billing.instructions import abandon_instruction, replay_instruction
+from billing.models import (
+    Customer,
+    Dispute,
+    Incoming,
+    Instruction,
+    Invoice,
+    Payment,
+    Plan,
+    Refund,
+    RefundMovement,
+    Subscription,
+)
+from billing.reports import MAY_READ, company_zone, last_month, reports, totals, write_report
+
+EXCEL = b"\xef\xbb\xbf"
+
+
+class ReasonForm(forms.Form):
+    """Why it is given up: a person reads it later, so it is kept with the row, not in the history."""
+
+    reason = forms.CharField(label=_("Why?"), max_length=200)
+
+
+def _replay(row: Instruction, by: By, at: dt.datetime, answers: dict[str, Any]) -> None:
+    replay_instruction(row, by=by, at=at)
+
+
+def _abandon(row: Instruction, by: By, at: dt.datetime, answers: dict[str, Any]) -> None:
+    abandon_instruction(row, reason=answers["reason"], by=by, at=at)
+
+
+def _is_dead(row: Instruction, at: dt.datetime) -> bool:
+    return row.status == Instruction.Status.DEAD
+
+
+@admin.register(Instruction)
+class InstructionAdmin(ActsAdmin[Instruction]):
+    """What the provider is told. Dead letters wait here for a person."""
+
+    list_display = ("kind", "account", "status", "attempts", "error", "created_at", "done_at")
+    list_filter = ("status", "kind")
+    list_select_related = ("account",)
+    search_fields = ("subject__exact", "public_id__exact", "account__public_id__exact")
+    exclude = ("lease_token", "lease_until", "idempotency_key")
+    acts: ClassVar[tuple[Act[Instruction], ...]] = (
+        Act(
+            code="replay",
+            title=_("Send again"),
+            text=_("Only where the first sending surely did nothing: it goes out under a new key."),
+            button=_("Send again"),
+            permission="billing.change_instruction",
+            can=_is_dead,
+            do=_replay,
+            done=_("It is sent again."),
+        ),
+        Act(
+            code="abandon",
+            title=_("Give up"),
+            text=_(
+                "It is never sent. Settle the matter at the provider first; the reason stays with the row."
+            ),
+            button=_("Give it up"),
+            permission="billing.change_instruction",
+            can=_is_dead,
+            do=_abandon,
+            done=_("It was given up."),
+            form=ReasonForm,
+            is_grave=True,
+        ),
+    )
+
+
+@admin.register(Incoming)
+class IncomingAdmin(ReadOnlyAdmin[Incoming]):
+    """What the provider told us."""
+
+    list_display = ("event_id", "type", "status", "created", "received_at", "done_at", "error")
+    list_filter = ("status",)
+    search_fields = ("event_id__exact", "object_id__exact", "customer_id__exact")
+    exclude = ("lease_token", "lease_until")
+
+
+class MoneyMixin:
+    """Amounts as people read them."""
+
+    @admin.display(description=_("amount"), ordering="amount")
+    def money(self, row: Any) -> str:
+        return format_money(row.amount, row.currency)
+
+
+@admin.register(Refund)
+class RefundAdmin(MoneyMixin, ReadOnlyAdmin[Refund]):
+    """Each refund from the decision until it lands or fails."""
+
+    list_display = ("public_id", "account", "money", "basis", "state", "created_at", "moved_at", "arrives_by")
+    list_filter = ("state", "basis", "currency")
+    list_select_related = ("account",)
+    search_fields = ("public_id__exact", "provider_id__exact", "account__public_id__exact")
+
+
+@admin.register(RefundMovement)
+class MovementAdmin(MoneyMixin, ReadOnlyAdmin[RefundMovement]):
+    """The books of refunds, and the reports that are made from them."""
+
+    list_display = ("moved_at", "kind", "money", "refund", "balance_transaction")
+    list_filter = ("kind", "currency")
+    list_select_related = ("refund",)
+    ordering = ("-moved_at", "-pk")
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        return [
+            path("reports/", wrap(self.reports_view), name="reports"),
+            path("reports/<slug:name>.csv", wrap(self.download_view), name="report_download"),
+            *super().get_urls(),
+        ]
+
+    def reports_view(self, request: HttpRequest) -> HttpResponse:
+        """Choose days, see the totals, download."""
+        if not request.user.has_perm(MAY_READ):
+            raise PermissionDenied
+        form = DaysForm(request.GET if "first" in request.GET else DaysForm.suggested())
+        chosen = reports().get(request.GET.get("report", ""))
+        shown = [chosen] if chosen else list(reports().values())
+        found = []
+        if form.is_valid():
+            first, last = form.cleaned_data["first"], form.cleaned_data["last"]
+            found = [{"report": report, "totals": totals(report, first, last)} for report in shown]
+        request.current_app = self.admin_site.name
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Reports"),
+            "form": form,
+            "found": found,
+            "zone": company_zone(),
+        }
+        return TemplateResponse(request, "admin/desk/reports.html", context)
+
+    def download_view(self, request: HttpRequest, name: str) -> HttpResponse | StreamingHttpResponse:
+        """The CSV, written while it is read. It changes nothing, so it is a GET."""
+        if not request.user.has_perm(MAY_READ):
+            raise PermissionDenied
+        report, form = reports().get(name), DaysForm(request.GET)
+        if report is None:
+            raise Http404
+        if not form.is_valid():
+            return self.reports_view(request)
+        first, last = form.cleaned_data["first"], form.cleaned_data["last"]
+        blocks = write_report(report, first, last, part=form.cleaned_data["part"] or "all")
+        response = StreamingHttpResponse(
+            _with_mark(blocks) if form.cleaned_data["excel"] else blocks,
+            content_type="text/csv; charset=utf-8",
+        )
+        response["Content-Disposition"] = f'attachment; filename="{name}-{first}-{last}.csv"'
+        response["Cache-Control"] = "no-store"
+        return response
+
+
+def _with_mark(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    yield EXCEL
+    yield from blocks
+
+
+class DaysForm(forms.Form):
+    """From which day to which day, both included, in the company's zone; what to download, and for whom."""
+
+    first = forms.DateField(label=_("From"), widget=forms.DateInput(attrs={"type": "date"}))
+    last = forms.DateField(label=_("To"), widget=forms.DateInput(attrs={"type": "date"}))
+    part = forms.ChoiceField(
+        label=_("What to download"),
+        choices=(("all", _("rows and totals")), ("rows", _("rows only")), ("totals", _("totals only"))),
+        required=False,
+    )
+    excel = forms.BooleanField(label=_("for Excel (with a byte order mark)"), required=False)
+
+    @classmethod
+    def suggested(cls) -> dict[str, str]:
+        """The month before this one: what is closed next."""
+        first, last = last_month(clock.now().date())
+        return {"first": first.isoformat(), "last": last.isoformat(), "part": "all"}
+
+    def clean(self) -> dict[str, Any]:
+        found = super().clean() or {}
+        if found.get("first") and found.get("last") and found["last"] < found["first"]:
+            self.add_error("last", _("The last day is before the first."))
+        return found
+
+
+@admin.register(Invoice)
+class InvoiceAdmin(ReadOnlyAdmin[Invoice]):
+    """Invoices as they are at the provider."""
+
+    list_display = ("__str__", "account", "status", "total_money", "created_at", "paid_at")
+    list_filter = ("status", "currency")
+    list_select_related = ("account",)
+    search_fields = ("number__exact", "provider_id__exact", "account__public_id__exact")
+    ordering = ("-pk",)
+
+    @admin.display(description=_("total"))
+    def total_money(self, row: Invoice) -> str:
+        return format_money(row.total, row.currency)
+
+
+@admin.register(Payment)
+class PaymentAdmin(MoneyMixin, ReadOnlyAdmin[Payment]):
+    """Money that reached us."""
+
+    list_display = ("charge_id", "account", "money", "paid_at", "method_brand", "method_last4")
+    list_filter = ("currency",)
+    list_select_related = ("account",)
+    search_fields = ("charge_id__exact", "provider_id__exact", "account__public_id__exact")
+    exclude = ("method_fingerprint",)
+
+
+@admin.register(Dispute)
+class DisputeAdmin(MoneyMixin, ReadOnlyAdmin[Dispute]):
+    """Chargebacks as the provider reports them."""
+
+    list_display = ("provider_id", "payment", "money", "status", "reason", "opened_at")
+    list_filter = ("status",)
+    list_select_related = ("payment",)
+    search_fields = ("provider_id__exact",)
+
+
+@admin.register(Subscription)
+class SubscriptionAdmin(ReadOnlyAdmin[Subscription]):
+    """What accounts are subscribed to: our own facts."""
+
+    list_display = ("__str__", "account", "plan", "status", "period_end", "cancel_at")
+    list_filter = ("status", "plan")
+    list_select_related = ("account", "plan")
+    search_fields = ("provider_id__exact", "public_id__exact", "account__public_id__exact")
+
+
+@admin.register(Customer)
+class CustomerAdmin(ReadOnlyAdmin[Customer]):
+    """Accounts as the provider knows them."""
+
+    list_display = ("provider_id", "account", "card_brand", "card_last4", "card_expires")
+    list_select_related = ("account",)
+    search_fields = ("provider_id__exact", "account__public_id__exact")
+    exclude = ("lock_token", "lock_until", "card_fingerprint")
+
+
+@admin.register(Plan)
+class PlanAdmin(DeskAdmin[Plan]):
+    """For superusers: what can be bought. The price itself is the provider's and stays with its plan."""
+
+    list_display = ("code", "name_en", "price", "interval", "trial_days", "is_active")
+    list_filter = ("is_active", "currency", "interval")
+    ordering = ("currency", "amount")
+
+    @admin.display(description=_("price"))
+    def price(self, row: Plan) -> str:
+        return format_money(row.amount, row.currency)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Plan | None = None) -> tuple[str, ...]:
+        """What people have subscribed to keeps its price: another price is another plan."""
+        return ("code", "amount", "currency", "interval", "provider_price") if obj else ()
+
+    def save_model(self, request: HttpRequest, obj: Plan, form: ModelForm[Plan], change: bool) -> None:
+        obj.currency = obj.currency.upper()
+        super().save_model(request, obj, form, change)
+
+
+# --- The mirror ----------------------------------------------------------------------------------
+
+MIRRORED = {
+    "Customer": ("id", "email", "created"),
+    "Subscription": ("id", "customer", "created"),
+    "Invoice": ("id", "customer", "created"),
+    "Charge": ("id", "customer", "created"),
+    "Refund": ("id", "created"),
+    "Dispute": ("id", "created"),
+    "Product": ("id", "name", "created"),
+    "Price": ("id", "created"),
+}
+
+
+class MirrorAdmin(ReadOnlyAdmin[Any]):
+    """The provider's object as it was last seen. It decides nothing and nobody changes it here."""
+
+    search_fields = ("id__exact",)
+    show_facets = admin.ShowFacets.NEVER
+
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        return [field.name for field in self.opts.concrete_fields if field.name != "djstripe_owner_account"]
+
+
+def look_at_the_mirror() -> None:
+    """In place of dj-stripe's own pages, which show keys and call the provider: read-only ones."""
+    for model in list(admin.site._registry):
+        if model._meta.app_label == "djstripe":
+            admin.site.unregister(model)
+    for name, columns in MIRRORED.items():
+        model = apps.get_model("djstripe", name)
+        known = {field.name for field in model._meta.get_fields()}
+        shown = tuple(column for column in columns if column in known)
+        admin.site.register(model, type(f"{name}MirrorAdmin", (MirrorAdmin,), {"list_display": shown}))
+
+
+look_at_the_mirror()
