@@ -14,8 +14,6 @@ import stripe
 from django.conf import settings
 from django.db import connection
 
-TIMEOUT_SECONDS = 20
-
 #: Stripe's objects and client, for annotations elsewhere.
 Client = stripe.StripeClient
 ProviderRefund = stripe.Refund
@@ -55,7 +53,7 @@ def calling() -> Iterator[stripe.StripeClient]:
     """Stripe's client, its errors told apart; refuses to be used inside a transaction."""
     _refuse_transaction()
     try:
-        yield _client(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE)
+        yield _client(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE, settings.STRIPE_TIMEOUT)
     except stripe.RateLimitError as error:
         raise StripeThrottled from error
     except (stripe.AuthenticationError, stripe.PermissionError) as error:
@@ -105,12 +103,12 @@ def read_event(body: bytes, signature: str) -> dict[str, Any] | None:
 
 
 @lru_cache(maxsize=4)
-def _client(key: str, base: str) -> stripe.StripeClient:
+def _client(key: str, base: str, timeout: int) -> stripe.StripeClient:
     return stripe.StripeClient(
         key,
         base_addresses={"api": base},
         max_network_retries=0,
-        http_client=stripe.RequestsClient(timeout=TIMEOUT_SECONDS),
+        http_client=stripe.RequestsClient(timeout=timeout),
     )
 
 
