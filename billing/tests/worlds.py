@@ -175,7 +175,8 @@ def run_worker(at: dt.datetime | None = None, *, follow_mirror: bool = False) ->
         )
         for name, value in vars(once).items():
             setattr(total, name, getattr(total, name) + value)
-        if once == Moved():
+        # A call whose answer was lost moved nothing here, and something there.
+        if once == Moved() and not deliver_webhooks():
             return total
     raise AssertionError(f"the worker does not come to rest: {total}")
 
