@@ -40,7 +40,8 @@ def _admin_log(subject: Subject) -> Q:
     content_types = apps.get_model("contenttypes", "ContentType").objects
     found = Q(user_id__in=subject.users)
     for entry in registry:
-        if entry.is_personal and entry.label not in _NEVER_IN_THE_ADMIN_LOG:
+        # Nobody edits the provider's copies or sessions in admin, so no entry is about them.
+        if entry.is_personal and not entry.is_mirror and entry.label not in _NEVER_IN_THE_ADMIN_LOG:
             keys = entry.rows(subject).values_list(Cast("pk", CharField()), flat=True)
             found |= Q(content_type=content_types.get_for_model(entry.model), object_id__in=keys)
     return found

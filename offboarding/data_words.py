@@ -21,34 +21,35 @@ from offboarding.models import Closure
 
 @dataclass(frozen=True)
 class Held:
-    """One type of data: its name, whether it is in the download, and what deleting does to it."""
+    """Types of data that share a fate: their names, what deleting does to them, and why."""
 
-    name: str
     fate: str
     because: str
+    names: list[str]
 
 
 def held_data() -> list[Held]:
-    """What is held about an account, as the deletion map says; the provider's copies are one line."""
-    found = [
-        Held(capfirst(str(entry.model._meta.verbose_name_plural)), _fate(entry), _(entry.because or " "))
-        for entry in registry
-        if entry.name and not entry.is_mirror
-    ]
-    mirror = Held(
-        _("Our copies of what the payment provider holds"), _("deleted, and with the provider too"), ""
-    )
-    return [*found, mirror]
+    """What is held about an account, as the deletion map says; the provider's copies are one name."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for entry in registry:
+        if entry.name and not entry.is_mirror:
+            because = _(entry.because) if entry.because else ""
+            name = capfirst(str(entry.model._meta.verbose_name_plural))
+            groups.setdefault((_fate(entry), because), []).append(name)
+    for (fate, _why), names in groups.items():
+        if fate == _("Deleted"):
+            names.append(_("Our copies of what the payment provider holds"))
+    return [Held(fate, because, names) for (fate, because), names in groups.items()]
 
 
 def _fate(entry: Entry) -> str:
     if entry.fate is DELETE:
-        return _("deleted")
+        return _("Deleted")
     if entry.fate is KEEP and entry.anonymise:
-        return _("kept for some years, without what leads to a person")
+        return _("Kept for some years, without what leads to a person")
     if entry.fate is KEEP:
-        return _("kept for some years")
-    return _("emptied of what leads to a person") if entry.fate is ANONYMISE else _("kept: it names nobody")
+        return _("Kept for some years")
+    return _("Emptied of what leads to a person") if entry.fate is ANONYMISE else _("Kept: it names nobody")
 
 
 def data_facts(account: Account, member: Member, at: dt.datetime) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def test_a_member_sees_what_is_held_and_asks_for_a_download():
     assert Export.objects.get().own_only is False
     assert "<progress" in answer.content.decode()
     assert 'http-equiv="refresh"' in answer.content.decode()
-    assert "kept for some years" in answer.content.decode()
+    assert "Kept for some years" in answer.content.decode()
 
 
 def test_a_page_with_nothing_under_way_does_not_reload():
