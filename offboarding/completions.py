@@ -87,7 +87,7 @@ def end_without_closing(cancellation: Cancellation, *, at: dt.datetime) -> None:
 
 def _has_come_back(cancellation: Cancellation) -> bool:
     live = Subscription.objects.live().filter(account=cancellation.account_id)
-    return live.exclude(pk=cancellation.subscription_id).exists()
+    return live.exclude(pk=cancellation.subscription_id or 0).exists()
 
 
 def _lift_end_of_access(cancellation: Cancellation) -> None:
