@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db.models import F
 
 from accounts.doorbell import ring
+from accounts.models import Account
 from billing import cards, sync
 from billing.locks import Busy
 from billing.models import Customer, Incoming
@@ -90,9 +91,13 @@ def _apply(row: Incoming, token: str, *, at: dt.datetime) -> bool:
 
 
 def apply_event(row: Incoming, *, at: dt.datetime) -> str:
-    """Fetch what the event is about and write it: `done`, or `ignored` where it is nothing of ours."""
+    """Fetch what the event is about and write it: `done`, or `ignored` where it is nothing of ours.
+
+    Nothing is written about an account that was erased: a late event must not bring its data back (D3).
+    """
     family = next((f for f in _APPLY if row.type.startswith(f)), None)
-    customer = Customer.objects.select_related("account").filter(provider_id=_customer_id(row)).first()
+    known = Customer.objects.select_related("account").exclude(account__state=Account.State.ERASED)
+    customer = known.filter(provider_id=_customer_id(row)).first()
     if family is None or customer is None:
         return Status.IGNORED
     _APPLY[family](customer, row, at)

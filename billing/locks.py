@@ -2,6 +2,7 @@
 
 import datetime as dt
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,6 +11,7 @@ from django.db.models import Q
 from billing.models import Customer
 
 LEASE = dt.timedelta(seconds=90)
+PATIENCE_SECONDS = 5
 
 
 class Busy(Exception):
@@ -20,13 +22,21 @@ class Busy(Exception):
 def writing_customer(customer: Customer) -> Iterator[None]:
     """Hold the customer while its facts are fetched and written, so that a stale answer never lands last.
 
-    The lease is by the system's clock: it is about processes, not about the product's time.
+    Waits a few seconds for whoever holds it; raises `Busy` after that. The lease is by the system's
+    clock: it is about processes, not about the product's time.
     """
-    token, now = secrets.token_hex(16), dt.datetime.now(dt.UTC)
-    free = Customer.objects.filter(Q(lock_until=None) | Q(lock_until__lte=now), pk=customer.pk)
-    if not free.update(lock_until=now + LEASE, lock_token=token):
-        raise Busy(customer.provider_id)
+    token, give_up = secrets.token_hex(16), time.monotonic() + PATIENCE_SECONDS
+    while not _take(customer, token):
+        if time.monotonic() > give_up:
+            raise Busy(customer.provider_id)
+        time.sleep(0.05)
     try:
         yield
     finally:
         Customer.objects.filter(pk=customer.pk, lock_token=token).update(lock_until=None, lock_token="")
+
+
+def _take(customer: Customer, token: str) -> bool:
+    now = dt.datetime.now(dt.UTC)
+    free = Customer.objects.filter(Q(lock_until=None) | Q(lock_until__lte=now), pk=customer.pk)
+    return bool(free.update(lock_until=now + LEASE, lock_token=token))

@@ -34,7 +34,9 @@ TIMETABLE = {
     "offboarding.run_exports": every_minute,
     "offboarding.expire_exports": hourly,
     "offboarding.lapse_reservations": hourly,
+    "offboarding.owe_purge_notices": hourly,
     "offboarding.purge_due": hourly,
+    "offboarding.purge_books": hourly,
     "billing.reconcile": hourly,
     "accounts.audit": hourly,
 }
