@@ -2,6 +2,7 @@
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from accounts import clock
@@ -22,6 +23,7 @@ def receipt(request: HttpRequest, token: str) -> HttpResponse:
     if cancellation is None:
         raise Http404
     at = clock.now()
+    timezone.activate(cancellation.declared_zone)
     context = about_cancellation(cancellation, standing=read_standing(cancellation, at=at)) | {
         "at": at,
         "is_public": True,
@@ -36,6 +38,7 @@ def undo(request: HttpRequest, token: str) -> HttpResponse:
     if cancellation is None:
         raise Http404
     at = clock.now()
+    timezone.activate(cancellation.declared_zone)
     done = False
     if request.method == "POST":
         try:
