@@ -72,7 +72,7 @@ def take_offer(
     plan: str = "",
     call_when: str = "",
 ) -> None:
-    """Take it: a pause or another plan keeps the subscription, free days change the ending, a call nothing."""
+    """Take it: a pause or another plan keeps the subscription, free days change the ending."""
     if not _can_take(cancellation, kind, at=at):
         raise WrongState("This offer does not hold here.")
     show_offer(cancellation, kind, at=at)

@@ -253,7 +253,8 @@ def test_every_constraint_is_in_the_database():
     with connection.cursor() as cursor:
         if vendor == "postgresql":
             cursor.execute(
-                "SELECT conname FROM pg_constraint UNION SELECT indexname FROM pg_indexes UNION SELECT tgname FROM pg_trigger"
+                "SELECT conname FROM pg_constraint UNION SELECT indexname FROM pg_indexes "
+                "UNION SELECT tgname FROM pg_trigger"
             )
         else:
             cursor.execute("SELECT coalesce(sql, name) FROM sqlite_master")
