@@ -45,9 +45,14 @@ def mails_to_come(account: Account, member: Member, at: dt.datetime) -> list[Cal
     rows = Notice.objects.still_to_come().filter(account=account)
     if not member.may_pay:
         rows = rows.filter(user_id=member.user_id)
+    return mail_entries(rows[:SHOWN_NOTICES], at=at)
+
+
+def mail_entries(notices: Iterable[Notice], *, at: dt.datetime) -> list[CalendarEntry]:
+    """These notices, which are owed, as entries."""
     known = kinds()
     seen: dict[tuple[str, dt.datetime], CalendarEntry] = {}
-    for notice in rows[:SHOWN_NOTICES]:
+    for notice in notices:
         kind = known.get(notice.kind)
         if kind is not None:
             # Several recipients of one mail are one line.

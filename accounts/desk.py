@@ -1,7 +1,8 @@
 """The account as support sees it: one page, made of sections that the apps above register.
 
-A section returns what its template needs, or None where there is nothing to say. Nothing on the page
-is edited: what can be done are links to pages that ask first and then call a verb.
+A section returns what its template needs, or None where there is nothing to say; entries under the name
+`coming` are shown together as what comes next, from the rows that the section read anyway. Nothing is
+edited: what can be done are links to pages that ask first and then call a verb.
 """
 
 import datetime as dt
@@ -9,10 +10,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Q
+from django.db.models import Prefetch, Q
 from django.utils.translation import gettext_lazy
 
-from accounts.calendar import what_comes_next
+from accounts.calendar import CalendarEntry, mail_entries
 from accounts.history import in_words
 from accounts.models import Account, Event, Member, Notice, User
 from accounts.notices import kinds
@@ -60,11 +61,6 @@ def sections() -> list[Section]:
     return sorted(_SECTIONS.values(), key=lambda section: (section.order, section.code))
 
 
-def related() -> list[str]:
-    """What the account's row is read with."""
-    return list(_RELATED)
-
-
 def search_condition(term: str) -> Q:
     """The accounts that a term means: each kind of number is looked up where it is unique, else the name.
 
@@ -86,34 +82,35 @@ def search_condition(term: str) -> Q:
 
 
 def people(account: Account, at: dt.datetime) -> dict[str, Any]:
-    """Who belongs to it, and who has left. One query."""
-    rows = Member.objects.filter(account=account).select_related("user").order_by("left_at", "pk")
-    return {"members": list(rows)}
+    """Who belongs to it, and who has left; they come with the account."""
+    return {"members": account.members.all()}
 
 
 def coming(account: Account, at: dt.datetime) -> dict[str, Any]:
-    """What the customer is shown as coming next."""
-    payer = Member(account=account, role=Member.Role.OWNER)
-    return {"entries": what_comes_next(account, payer, at=at)}
+    """A place for what the other sections know to come."""
+    return {}
 
 
 def mails(account: Account, at: dt.datetime) -> dict[str, Any] | None:
     """What was sent, what could not be, and why. One query."""
     rows = Notice.objects.filter(account=account).select_related("user").order_by("-window_from", "-pk")
-    known = kinds()
-    notices = [
-        {"row": row, "title": known[row.kind].title if row.kind in known else row.kind}
-        for row in rows[:SHOWN]
-    ]
-    return {"notices": notices} if notices else None
+    newest, known = list(rows[:SHOWN]), kinds()
+    if not newest:
+        return None
+    return {
+        "notices": [(row, known[row.kind].title if row.kind in known else row.kind) for row in newest],
+        "coming": mail_entries([row for row in newest if row.status == Notice.Status.OWED], at=at),
+    }
 
 
 def history(account: Account, at: dt.datetime) -> dict[str, Any]:
-    """The newest lines of the history in words, with who did it. Two queries."""
-    events = list(Event.objects.filter(account_ref=account.public_id).order_by("-seq")[:SHOWN])
-    refs = {ref for event in events for ref in (event.actor_ref, event.subject) if ref}
-    found = User.objects.filter(public_id__in=refs).only("public_id", "name", "email")
-    names = {user.public_id: user.get_full_name() for user in found}
+    """The newest lines of the history in words, with who did it. One query, or two.
+
+    What was written down for the provider has a list of its own, with what became of it.
+    """
+    rows = Event.objects.filter(account_ref=account.public_id).exclude(kind__startswith="instruction.")
+    events = list(rows.order_by("-seq")[:SHOWN])
+    names = _names(account, events)
     lines = [
         {
             "at": event.at,
@@ -124,6 +121,35 @@ def history(account: Account, at: dt.datetime) -> dict[str, Any]:
         for event in events
     ]
     return {"lines": lines, "has_more": bool(events) and events[-1].seq > 1}
+
+
+def _names(account: Account, events: Iterable[Event]) -> dict[str, str]:
+    """Members come with the account; others (staff, the product's own numbers aside) are looked up."""
+    names = {member.user.public_id: member.user.get_full_name() for member in account.members.all()}
+    refs = {ref for event in events for ref in (event.actor_ref, event.subject)} - names.keys()
+    others = {ref for ref in refs if ref and ":" not in ref}
+    if others:
+        found = User.objects.filter(public_id__in=others).only("public_id", "name", "email")
+        names |= {user.public_id: user.get_full_name() for user in found}
+    return names
+
+
+def read_account(pk: str) -> Account | None:
+    """The account with everything that all sections share. Two queries."""
+    if not pk.isdigit():
+        return None
+    seats = Member.objects.select_related("user").order_by("left_at", "pk")
+    rows = Account.objects.select_related(*_RELATED).prefetch_related(Prefetch("members", queryset=seats))
+    return rows.filter(pk=pk).first()
+
+
+def read_sections(account: Account, at: dt.datetime) -> list[tuple[Section, dict[str, Any]]]:
+    """Every section that has something to say, with what comes next gathered from all of them."""
+    found = [(section, section.context(account, at)) for section in sections()]
+    shown = [(section, context) for section, context in found if context is not None]
+    entries: list[CalendarEntry] = [entry for _, context in shown for entry in context.get("coming", ())]
+    ahead = sorted(entries, key=lambda entry: entry.at)
+    return [(section, context | {"ahead": ahead}) for section, context in shown]
 
 
 def heading(account: Account, at: dt.datetime) -> dict[str, Any]:

@@ -14,10 +14,16 @@ from billing.models import Pause, Subscription
 
 def billing_to_come(account: Account, member: Member, at: dt.datetime) -> Iterable[CalendarEntry]:
     """The next charge, end of trial and end of pause of the live subscription, as far as ahead."""
-    row = Subscription.objects.live().filter(account=account).select_related("plan").first()
+    rows = Subscription.objects.live().filter(account=account)
+    row = rows.select_related("plan").prefetch_related("pauses").first()
     if row is None:
         return []
     url = reverse("billing_overview", args=[account.public_id]) if member.may_pay else ""
+    return subscription_entries(row, at=at, url=url)
+
+
+def subscription_entries(row: Subscription, *, at: dt.datetime, url: str = "") -> list[CalendarEntry]:
+    """What is to come of one live subscription; with `pauses` prefetched no query."""
     entries = [*_charges(row, url), *_ends(row, url), *_resumptions(row, url)]
     return [entry for entry in entries if entry.at > at]
 
@@ -55,7 +61,7 @@ def _ends(row: Subscription, url: str) -> Iterable[CalendarEntry]:
 
 
 def _resumptions(row: Subscription, url: str) -> Iterable[CalendarEntry]:
-    for pause in row.pauses.filter(status=Pause.Status.PLANNED):
+    for pause in _planned(row):
         yield CalendarEntry(
             at=pause.resumes_at,
             text=_("Your pause ends and %(plan)s goes on") % {"plan": row.plan.name},
@@ -66,4 +72,8 @@ def _resumptions(row: Subscription, url: str) -> Iterable[CalendarEntry]:
 
 def _pause_at(row: Subscription, when: dt.datetime) -> Pause | None:
     """The agreed pause in which a charge would fall: then there is none."""
-    return row.pauses.filter(status=Pause.Status.PLANNED, starts_at__lte=when, resumes_at__gt=when).first()
+    return next((pause for pause in _planned(row) if pause.starts_at <= when < pause.resumes_at), None)
+
+
+def _planned(row: Subscription) -> list[Pause]:
+    return [pause for pause in row.pauses.all() if pause.status == Pause.Status.PLANNED]

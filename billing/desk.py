@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import desk
 from accounts.models import Account
+from billing.coming import subscription_entries
 from billing.models import Customer, Instruction, Invoice, Refund, Subscription
 
 SHOWN = 12
@@ -37,10 +38,13 @@ def by_provider_number(term: str) -> Q | None:
 
 
 def subscription(account: Account, at: dt.datetime) -> dict[str, Any]:
-    """What runs, what ran, and the card. One query; the customer comes with the account."""
-    rows = Subscription.objects.filter(account=account).select_related("plan").order_by("-started_at")
+    """What runs, what ran, and the card. Two queries; the customer comes with the account."""
+    rows = Subscription.objects.filter(account=account).select_related("plan").prefetch_related("pauses")
+    found = list(rows.order_by("-started_at")[:SHOWN])
     customer: Customer | None = getattr(account, "customer", None)
-    return {"subscriptions": list(rows[:SHOWN]), "customer": customer}
+    live = [row for row in found if row.is_live]
+    coming = [entry for row in live for entry in subscription_entries(row, at=at)]
+    return {"subscriptions": found, "customer": customer, "coming": coming}
 
 
 def invoices(account: Account, at: dt.datetime) -> dict[str, Any] | None:

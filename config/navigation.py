@@ -93,13 +93,21 @@ def menu(request: HttpRequest) -> list[dict[str, Any]]:
     groups: list[dict[str, Any]] = []
     for title, lines in MENU:
         items = [
-            {"title": name, "icon": icon, "link": reverse(f"admin:{page}")}
+            {"title": name, "icon": icon, "link": reverse(f"admin:{page}"), "active": False}
             for name, icon, page, permission in lines
             if request.user.has_perm(permission)
         ]
         if items:
             groups.append({"title": title, "separator": bool(groups), "items": items})
+    _mark_present(request.path, [item for group in groups for item in group["items"]])
     return groups
+
+
+def _mark_present(path: str, items: list[dict[str, Any]]) -> None:
+    """One line is the present one: the longest address that the path begins with."""
+    fitting = [item for item in items if path.startswith(item["link"])]
+    if fitting:
+        max(fitting, key=lambda item: len(item["link"]))["active"] = True
 
 
 @dataclass(frozen=True)

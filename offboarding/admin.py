@@ -41,7 +41,6 @@ class ExitReasonAdmin(DeskAdmin[ExitReason]):
     """The list that customers choose from. One that was used is hidden, not deleted."""
 
     list_display = ("label_en", "label_es", "offer", "position", "is_active")
-    list_editable = ("offer", "position", "is_active")
     list_filter = ("is_active",)
     ordering = ("position", "pk")
     prepopulated_fields = {"code": ("label_en",)}

@@ -60,13 +60,18 @@ def data_facts(account: Account, member: Member, at: dt.datetime) -> dict[str, A
 def data_to_come(account: Account, member: Member, at: dt.datetime) -> Iterable[CalendarEntry]:
     """The day on which the data goes, where there is one. One query."""
     closure = retention.open_closure(account)
-    if closure is not None and closure.status == Closure.Status.SCHEDULED:
-        yield CalendarEntry(
-            at=closure.purge_on,
-            text=_("The data of this account is deleted."),
-            why=_("As the terms say for an account that was closed."),
-            url=reverse("exports", args=[account.public_id]),
-        )
+    return end_of_data(closure, reverse("exports", args=[account.public_id])) if closure else []
+
+
+def end_of_data(closure: Closure, url: str = "") -> list[CalendarEntry]:
+    """The day of deletion as an entry of what comes next; none once it has begun."""
+    if closure.status != Closure.Status.SCHEDULED:
+        return []
+    text, why = (
+        _("The data of this account is deleted."),
+        _("As the terms say for an account that was closed."),
+    )
+    return [CalendarEntry(at=closure.purge_on, text=text, why=why, url=url)]
 
 
 def register_words() -> None:

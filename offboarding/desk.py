@@ -11,6 +11,8 @@ from accounts import desk, history
 from accounts.models import Account
 from offboarding import wording
 from offboarding.callers import Identified
+from offboarding.data_words import end_of_data
+from offboarding.leaving_panel import end_of_access
 from offboarding.models import Cancellation, Closure
 from offboarding.standing import is_last_step_open
 from offboarding.withdrawals import can_stop_deletion, can_withdraw
@@ -42,6 +44,8 @@ def leaving(account: Account, at: dt.datetime) -> dict[str, Any]:
         "can_leave": account.state != Account.State.ERASED
         and not any(row.is_open and row.confirmed_at for row in found),
         "closure": closure,
+        "coming": [end_of_access(row) for row in found if row.is_open]
+        + (end_of_data(closure) if closure else []),
         "can_stop_deletion": closure is not None and can_stop_deletion(closure, at=at),
     }
 

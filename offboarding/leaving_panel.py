@@ -11,7 +11,7 @@ from accounts.calendar import CalendarEntry
 from accounts.models import Account, Member
 from accounts.panels import Panel
 from offboarding import receipts, wording
-from offboarding.models import Cancellation, Closure
+from offboarding.models import Cancellation
 from offboarding.standing import read_standing
 
 
@@ -45,21 +45,19 @@ LEAVING_PANEL = Panel(
 
 
 def leaving_to_come(account: Account, member: Member, at: dt.datetime) -> Iterable[CalendarEntry]:
-    """The end of access, the last day for a claim, the day of deletion."""
+    """The end of access; `data_words` says when the data goes. One query."""
     cancellation = Cancellation.objects.open().filter(account=account).first()
-    if cancellation is not None:
-        url = reverse("leaving", args=[account.public_id, cancellation.public_id]) if member.may_pay else ""
-        yield CalendarEntry(
-            at=cancellation.effective_at,
-            text=_("Access ends; nothing is billed after it"),
-            why=_("Because the account was cancelled."),
-            url=url,
-        )
-    closure = Closure.objects.open().filter(account=account).first()
-    if closure is not None:
-        yield CalendarEntry(
-            at=closure.purge_on,
-            text=_("The data of this account is deleted"),
-            why=_("As the terms say."),
-            url=reverse("exports", args=[account.public_id]),
-        )
+    if cancellation is None:
+        return []
+    url = reverse("leaving", args=[account.public_id, cancellation.public_id]) if member.may_pay else ""
+    return [end_of_access(cancellation, url)]
+
+
+def end_of_access(cancellation: Cancellation, url: str = "") -> CalendarEntry:
+    """The last moment of access as an entry of what comes next."""
+    return CalendarEntry(
+        at=cancellation.effective_at,
+        text=_("Access ends; nothing is billed after it"),
+        why=_("Because the account was cancelled."),
+        url=url,
+    )

@@ -44,8 +44,7 @@ class AccountAdmin(ReadOnlyAdmin[Account]):
         """The account's page. GET only: whatever is done is done elsewhere."""
         if not self.has_view_permission(request) or request.method not in ("GET", "HEAD"):
             raise PermissionDenied
-        rows = Account.objects.select_related(*desk.related())
-        account = rows.filter(pk=object_id).first() if object_id.isdigit() else None
+        account = desk.read_account(object_id)
         if account is None:
             raise Http404
         return self._page(request, account)
@@ -53,8 +52,7 @@ class AccountAdmin(ReadOnlyAdmin[Account]):
     def _page(self, request: HttpRequest, account: Account) -> TemplateResponse:
         at = clock.now()
         timezone.activate(account.zone)
-        shown = [(section, section.context(account, at)) for section in desk.sections()]
-        parts = [(section, found) for section, found in shown if found is not None]
+        parts = desk.read_sections(account, at)
         request.current_app = self.admin_site.name
         context = {
             **self.admin_site.each_context(request),

@@ -18,6 +18,7 @@ class UserForm(forms.ModelForm[User]):
     class Meta:
         model = User
         fields = ("email", "name", "language", "is_active", "is_staff", "groups", "is_superuser")
+        widgets = {"groups": forms.CheckboxSelectMultiple}
 
     def clean_email(self) -> str:
         return str(self.cleaned_data["email"]).strip().lower()
@@ -31,7 +32,6 @@ class UserAdmin(DeskAdmin[User]):
     list_display = ("email", "name", "is_active", "is_staff", "is_superuser", "last_login")
     list_filter = ("is_staff", "is_active", "groups")
     search_fields = ("email__istartswith", "public_id__exact")
-    filter_horizontal = ("groups",)
     fieldsets = (
         (None, {"fields": ("email", "name", "language", "is_active")}),
         (

@@ -9,10 +9,12 @@ from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import reverse
 
+from accounts import clock, notices
+from accounts.calendar import what_comes_next
 from accounts.models import Account, Terms, User
 from accounts.tests.worlds import NOON, make_account, make_member, make_terms, make_user, owner_of
-from billing.models import Instruction, Plan
-from offboarding.models import ExitReason
+from billing.models import Instruction, Pause, Plan, Subscription
+from offboarding.models import Closure, ExitReason
 from offboarding.tests.test_reports import give_back, make_cancellation
 
 pytestmark = pytest.mark.django_db
@@ -276,16 +278,50 @@ def test_the_accounts_page_says_everything_in_few_queries(django_assert_max_num_
     cancellation = make_cancellation(account, amount=2900)
     give_back(cancellation, 2900)
     make_dead_letter(account)
+    make_subscription(account, clock.now(), clock.now() + dt.timedelta(days=9))
     support = browser("support")
     url = reverse("admin:accounts_account_change", args=[account.pk])
     support.get(url)
-    with django_assert_max_num_queries(20):
+    with django_assert_max_num_queries(15):
         html = support.get(url).content.decode()
 
     assert cancellation.receipt_number in html
     assert "€29.00" in html
     assert owner_of(account).email in html
     assert reverse("admin:call_leave", args=[account.public_id]) in html
+
+
+def make_subscription(account: Account, start: dt.datetime, end: dt.datetime) -> Subscription:
+    """29.00 EUR a month, billed by the provider."""
+    plan = Plan.objects.create(
+        code="pro", name_en="Pro", name_es="Pro", amount=2900, currency="EUR", provider_price="price_1"
+    )
+    return Subscription.objects.create(
+        account=account, plan=plan, status="active", provider_id="sub_1", started_at=start, period_end=end
+    )
+
+
+def test_support_sees_coming_what_the_customer_sees_coming() -> None:
+    account = make_account()
+    make_cancellation(account, status="scheduled", scheduled_at=NOON, completed_at=None, confirmed_at=None)
+    now = clock.now()
+    soon = now + dt.timedelta(days=9)
+    subscription = make_subscription(account, now, soon)
+    Pause.objects.create(
+        subscription=subscription, starts_at=soon, resumes_at=soon + dt.timedelta(days=30), created_at=now
+    )
+    Closure.objects.create(
+        account=account, data_until=soon, purge_on=soon + dt.timedelta(days=99), created_at=now
+    )
+    notices.owe(account, "welcome", to=[owner_of(account)], period="x", at=now, window_from=soon)
+    page = browser("support").get(reverse("admin:accounts_account_change", args=[account.pk]))
+    [ours] = [part["context"]["ahead"] for part in page.context["aside"] if "coming" in part["section"].code]
+    theirs = what_comes_next(account, account.members.get(), at=now)
+
+    assert [(entry.at, str(entry.text)) for entry in ours] == [
+        (entry.at, str(entry.text)) for entry in theirs
+    ]
+    assert len(ours) >= 4
 
 
 def test_a_list_counts_no_further_than_anyone_pages(
