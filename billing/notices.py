@@ -170,7 +170,7 @@ def _new_card(notice: Notice, at: dt.datetime) -> dict[str, Any]:
     customer = Customer.objects.get(account=notice.account)
     return {
         "path": _path(notice, "billing_overview"),
-        "expires": customer.card_expires,
+        "expires": customer.card_valid_until,
         **_card(customer.card_brand, customer.card_last4),
     }
 

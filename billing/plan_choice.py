@@ -119,7 +119,7 @@ def _offer(account: Account, plan: Plan, way: Way, live: Subscription | None, at
     facts = [
         (_("Price"), price_words(plan)),
         (_("From"), _from_words(way, live)),
-        (_("First payment"), _first_payment(account, plan, way, live, at)),
+        (_("Next payment"), _next_payment(account, plan, way, live, at)),
     ]
     return Offer(plan, way, facts, _button(way))
 
@@ -132,7 +132,7 @@ def _from_words(way: Way, live: Subscription | None) -> str:
     return _("Today")
 
 
-def _first_payment(account: Account, plan: Plan, way: Way, live: Subscription | None, at: dt.datetime) -> str:
+def _next_payment(account: Account, plan: Plan, way: Way, live: Subscription | None, at: dt.datetime) -> str:
     if plan.is_free:
         return _("None")
     if way is Way.TRIAL:

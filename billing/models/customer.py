@@ -35,3 +35,9 @@ class Customer(models.Model):
     def has_card(self) -> bool:
         """Whether there is a card to charge or to refund to."""
         return bool(self.card_id)
+
+    @property
+    def card_valid_until(self) -> str:
+        """The card's last month as it is printed on it: "2030-12" is 12/30."""
+        year, _sep, month = self.card_expires.partition("-")
+        return f"{month}/{year[-2:]}" if month else ""
