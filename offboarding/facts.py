@@ -51,6 +51,7 @@ def read_situation(account: Account, *, at: dt.datetime, of: Subscription | None
         last_free_days_at=_last_free_days(account),
         billing=billing,
         unpaid=tuple(_unpaid_invoice(i) for i in open_),
+        charging=sum(i.amount_due for i in invoices if i.status == Invoice.Status.DRAFT),
     )
 
 
@@ -81,7 +82,9 @@ def _paid_end(subscription: Subscription | None, pause: Pause | None, at: dt.dat
 def _invoices(account: Account, subscription: Subscription | None) -> list[Invoice]:
     if subscription is None or subscription.is_local:
         return []
-    rows = Invoice.objects.filter(account=account, subscription=subscription, status__in=("paid", "open"))
+    rows = Invoice.objects.filter(
+        account=account, subscription=subscription, status__in=("paid", "open", "draft")
+    )
     return list(rows.prefetch_related("lines", "payments"))
 
 

@@ -80,7 +80,7 @@ def decide_outcome(terms: LeavingTerms, facts: Situation, ending: str) -> Outcom
     access, billing = _ends(terms, facts, ending, at, paid_until, refund)
     retrieval = _end_of_day_after(access, terms.retrieval_days, facts.zone)
     is_deletion = ending == Ending.CLOSE_DELETE
-    stop_until = at + dt.timedelta(hours=terms.team_hold_hours) if is_deletion and facts.teammates else None
+    stop_until = _team_time_ends(terms, at) if is_deletion and facts.teammates else None
     return Outcome(
         ending=ending,
         why_not=_why_not(terms, facts, ending, at),
@@ -145,8 +145,13 @@ def _ends(
     if ending == Ending.STOP_NOW and refund.keeps_access:
         return paid_until, paid_until
     if ending == Ending.CLOSE_DELETE and facts.teammates:
-        return at + dt.timedelta(hours=terms.team_hold_hours), at
+        return _team_time_ends(terms, at), at
     return at, at
+
+
+def _team_time_ends(terms: LeavingTerms, at: dt.datetime) -> dt.datetime:
+    """Never less than the hours promised: `at` has lost its fraction of a second, so a second is added."""
+    return at + dt.timedelta(hours=terms.team_hold_hours, seconds=1)
 
 
 def _undo_until(ending: str, access: dt.datetime, at: dt.datetime) -> dt.datetime | None:
@@ -208,6 +213,8 @@ def _why_not(terms: LeavingTerms, facts: Situation, ending: str, at: dt.datetime
         return "not_in_terms"
     if facts.start in (Start.FREE, Start.PAST_DUE, Start.PAUSED):
         return {Start.FREE: "already_free", Start.PAST_DUE: "unpaid", Start.PAUSED: "paused"}[facts.start]
+    if facts.charging:
+        return "being_charged"
     return "had_free_days" if _had_free_days(terms, facts, at) else ""
 
 

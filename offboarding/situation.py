@@ -29,7 +29,11 @@ class Start(StrEnum):
 
 @dataclass(frozen=True)
 class Situation:
-    """The facts; moments are epoch seconds, amounts minor units."""
+    """The facts; moments are epoch seconds, amounts minor units.
+
+    `charging` is what is about to be charged for a period that has begun: the provider issues the
+    invoice of a renewal and charges it about an hour later.
+    """
 
     start: Start
     zone: str
@@ -41,6 +45,7 @@ class Situation:
     last_free_days_at: int | None
     billing: RefundFacts
     unpaid: tuple[PaidInvoice, ...]
+    charging: int = 0
 
     def measured(self, at: int) -> "Situation":
         """The same facts, measured at another moment."""

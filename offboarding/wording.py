@@ -47,6 +47,9 @@ WHY_NOT = {
     "already_free": gettext_noop("The free plan costs nothing, so there is nothing to try for free."),
     "unpaid": gettext_noop("There is an unpaid invoice; free days need a paid period to extend."),
     "paused": gettext_noop("Your subscription is paused."),
+    "being_charged": gettext_noop(
+        "The period that has just begun is being charged; once it is paid, free days can follow it."
+    ),
     "had_free_days": gettext_noop("You had free days not long ago."),
     "owners_only": gettext_noop("Only an owner of the account can have its data deleted."),
 }
@@ -99,6 +102,10 @@ def _text(outcome: Outcome, facts: Situation) -> str:
             return _("Nothing is ever billed on the free plan. Your account closes at the end of today.")
         if facts.start == Start.PAST_DUE:
             return _("No further attempt is made to charge you.")
+        if facts.charging:
+            return _(
+                "The period that has just begun is still charged, and you keep everything until its end."
+            )
         return _("Nothing more is charged. You keep everything until the end.")
     if outcome.ending == Ending.STOP_NOW:
         return (
@@ -110,7 +117,8 @@ def _text(outcome: Outcome, facts: Situation) -> str:
         return _("Let us try to fix it first. Today’s refund stays yours and can be claimed later.")
     if facts.teammates:
         return _(
-            "Your teammates are told at once and have time to fetch their data or, if they are owners, to stop it."
+            "Your teammates are told at once and have time to fetch their data or, if they are owners, "
+            "to stop it."
         )
     return _("It ends once you confirm, and your data goes for good.")
 
@@ -139,7 +147,13 @@ def _last_day(outcome: Outcome, facts: Situation) -> str:
 def _money(outcome: Outcome, facts: Situation) -> str:
     refund = outcome.refund
     if outcome.ending == Ending.STOP_RENEWING:
+        if facts.charging:
+            return _("%(amount)s for the period that has just begun; nothing after it") % {
+                "amount": format_money(facts.charging, facts.currency)
+            }
         return _("Nothing more is charged; nothing is refunded")
+    if not refund.value and facts.charging and outcome.ending != Ending.FREE_DAYS:
+        return _("The period that has just begun is not charged; nothing is refunded")
     if not refund.value:
         return _("Nothing is refunded")
     amount = format_money(refund.amount, refund.currency)
@@ -177,6 +191,10 @@ def _unpaid(outcome: Outcome, currency: str) -> str:
     if invoice is None:
         return ""
     amount = format_money(invoice.amount, currency)
+    if not invoice.owed and outcome.ending == Ending.STOP_RENEWING:
+        return _("%(amount)s is cancelled when access ends; nobody charges it, and you owe nothing") % {
+            "amount": amount
+        }
     if not invoice.owed:
         return _("%(amount)s is cancelled; you owe nothing") % {"amount": amount}
     owed = format_money(invoice.owed, currency)
@@ -225,7 +243,8 @@ SENTENCES: dict[str, Callable[[Params, str], str]] = {
     ),
     "law_pro_rata": lambda p, c: (
         _(
-            "Right of withdrawal until %(day)s: you asked for an immediate start, so the unused part comes back."
+            "Right of withdrawal until %(day)s: you asked for an immediate start, "
+            "so the unused part comes back."
         )
         % {"day": _on(p["deadline"])}
     ),

@@ -1,0 +1,440 @@
+"""Every starting point has its own true page: what it says is what is so there."""
+
+import datetime as dt
+
+import pytest
+from django.core import mail
+from django.urls import reverse
+
+from accounts.models import Acceptance
+from accounts.tests.worlds import NOON, PASSWORD, make_member, make_terms, make_user
+from billing.models import Customer, Refund
+from billing.stripe_api import calling
+from billing.tests.worlds import advance, control, make_plan, make_subscription, run_worker
+from offboarding.models import Closure
+from offboarding.tests import situations
+from offboarding.tests.leaving import choose, confirm, latest, owners_browser, paying_account, signed_in, work
+from offboarding.tests.situations import (
+    DAY,
+    after,
+    leave_page,
+    live_at_provider,
+    paid_lately,
+    paid_long_ago,
+    past_due,
+    refunded,
+    someone,
+    the_subscription,
+    with_team,
+    words,
+)
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("stripe_account")]
+
+#: What each page must say, and must not.
+SENTENCES = {
+    "free plan": (["You are on the free plan: nothing is ever billed", "costs nothing, so"], ["€"]),
+    "trial without a card": (["You are on a trial without a card: nothing can be billed"], ["€"]),
+    "trial with a card": (["You are on a trial: nothing has been charged yet"], ["€"]),
+    "paid 3 days ago": (
+        ["€29.00 back to your payment method", "You get the money back and keep access"],
+        ["Unpaid invoice"],
+    ),
+    "paid 20 days ago": (
+        ["€10.30 back to your payment method", "€10.30 kept for you", "ends once you confirm"],
+        ["Unpaid invoice", "Nothing is refunded. "],
+    ),
+    "a year, paid 100 days ago": (["€210.55 back to your payment method"], ["Unpaid invoice"]),
+    "past due, terms cancel it": (
+        ["The last payment did not go through", "€29.00 is cancelled; you owe nothing", "unpaid invoice"],
+        ["Today’s refund stays yours"],
+    ),
+    "past due, terms reduce it": (["€1.93 of €29.00 stays owed; only you can pay it"], ["is cancelled"]),
+    "past due, terms keep it": (["€29.00 of €29.00 stays owed; only you can pay it"], ["is cancelled"]),
+    "pause agreed": (["Your subscription is paused. If you leave, charging will not resume"], []),
+    "pause begun": (["Paused already; it closes on", "Your subscription is paused"], ["€29.00"]),
+    "teammates at work": (["2 more people work in this account. They are told at once"], []),
+    "ended": (
+        ["Your subscription has ended: nothing is billed", "The data of this account is deleted on"],
+        ["Today’s refund stays yours"],
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def _noon(clock):
+    clock.turn_to(NOON)
+
+
+@pytest.mark.parametrize("start", situations.STARTS)
+def test_its_page_says_what_is_so_there(start, clock):
+    account = situations.STARTS[start](clock)
+    said, unsaid = SENTENCES[start]
+
+    page = leave_page(account)
+
+    assert [sentence for sentence in said if sentence not in page] == []
+    assert [sentence for sentence in unsaid if sentence in page] == []
+
+
+def test_past_due_the_way_out_at_once_comes_first(clock):
+    account = past_due(clock)
+
+    page = owners_browser(account).get(reverse("leave", args=[account.public_id]))
+
+    assert [c["code"] for c in page.context["choices"]] == ["stop_now", "stop_renewing", "close_delete"]
+    assert "unpaid invoice" in dict(page.context["not_offered"])["Free days first"]
+
+
+def test_within_the_hour_after_a_renewal_the_page_says_that_the_period_is_being_charged(clock):
+    account = paying_account()
+    advance(clock, the_subscription(account).period_end + dt.timedelta(minutes=10))
+
+    page = leave_page(account)
+
+    assert "€29.00 for the period that has just begun; nothing after it" in page
+    assert "The period that has just begun is not charged; nothing is refunded" in page
+    assert "Nothing more is charged." not in page
+
+
+def test_stopping_within_the_hour_after_a_renewal_is_not_charged(clock):
+    account = paying_account()
+    advance(clock, the_subscription(account).period_end + dt.timedelta(minutes=10))
+    browser = owners_browser(account)
+    choose(browser, account, "stop_now")
+    confirm(browser, account)
+    run_worker()
+
+    after(clock, days=40)
+
+    assert situations.charged() == 2900
+    assert situations.open_at_provider() == []
+
+
+def test_whoever_is_leaving_already_sees_how_it_stands(clock):
+    account = paid_long_ago(clock)
+    browser = owners_browser(account)
+    choose(browser, account, "stop_renewing")
+
+    page = browser.get(reverse("leave", args=[account.public_id]), follow=True)
+
+    assert page.status_code == 200
+    assert "It is on record: nothing renews" in words(page)
+    assert "Keep my subscription" in words(page)
+
+
+def cancel_at_the_provider(account, **params):
+    with calling() as stripe:
+        service = stripe.v1.subscriptions
+        provider_id = the_subscription(account).provider_id
+        service.update(provider_id, params=params) if params else service.cancel(provider_id)
+    run_worker()
+    work()
+
+
+def test_cancelled_at_the_providers_side_for_the_periods_end_it_has_a_receipt_and_can_be_kept(clock):
+    account = paid_long_ago(clock)
+    cancel_at_the_provider(account, cancel_at_period_end=True)
+    browser = owners_browser(account)
+
+    page = words(browser.get(reverse("leave", args=[account.public_id]), follow=True))
+
+    assert latest(account).via == "provider"
+    assert latest(account).effective_at == the_subscription(account).period_end
+    assert latest(account).receipt_number in page
+    browser.post(reverse("leaving_keep", args=[account.public_id, latest(account).public_id]))
+    run_worker()
+    assert [s["cancel_at_period_end"] for s in live_at_provider()] == [False]
+    assert latest(account).status == "withdrawn"
+
+
+def test_kept_again_at_the_providers_side_it_is_kept_here(clock):
+    account = paid_long_ago(clock)
+    cancel_at_the_provider(account, cancel_at_period_end=True)
+
+    cancel_at_the_provider(account, cancel_at_period_end=False)
+
+    account.refresh_from_db()
+    assert latest(account).status == "withdrawn"
+    assert account.access_ends_at is None
+    assert [s["cancel_at_period_end"] for s in live_at_provider()] == [False]
+
+
+def test_a_customers_own_declaration_is_told_again_when_someone_undoes_it_at_the_provider(clock):
+    account = paid_long_ago(clock)
+    choose(owners_browser(account), account, "stop_renewing")
+    run_worker()
+
+    cancel_at_the_provider(account, cancel_at_period_end=False)
+
+    assert latest(account).status == "scheduled"
+    assert [s["cancel_at_period_end"] for s in live_at_provider()] == [True]
+
+
+def test_cancelled_at_the_providers_side_at_once_it_has_ended_and_cannot_be_undone(clock):
+    account = paid_long_ago(clock)
+    cancel_at_the_provider(account)
+    browser = owners_browser(account)
+
+    browser.post(reverse("leaving_keep", args=[account.public_id, latest(account).public_id]))
+
+    account.refresh_from_db()
+    assert (account.state, latest(account).status) == ("closed", "completed")
+    assert "Your subscription has ended" in leave_page(account, browser)
+
+
+def test_what_ended_at_the_provider_after_the_declaration_is_refunded_and_not_undone(clock):
+    account = paid_long_ago(clock)
+    browser = owners_browser(account)
+    choose(browser, account, "stop_now")
+    run_worker()
+    cancel_at_the_provider(account)
+
+    browser.post(reverse("leaving_keep", args=[account.public_id, latest(account).public_id]))
+    assert latest(account).status == "scheduled"
+    confirm(browser, account)
+    run_worker()
+
+    assert refunded() == latest(account).quote.amount == 1030
+
+
+def test_a_disputed_payment_is_not_refunded_a_second_time(clock):
+    account = paid_long_ago(clock)
+    [charge] = control("GET", "/v1/charges")["data"]
+    control("POST", f"/_sandbox/charges/{charge['id']}/dispute", {})
+    run_worker()
+
+    page = leave_page(account)
+
+    assert "Your bank is already taking this payment back" in page
+    assert "Nothing is refunded, and you give up access until" in page
+    assert "back to your payment method" not in page
+
+
+def renewed_with(clock, *, credit=0, **params):
+    """Renewed twenty days ago, with a coupon, with tax, or partly from the balance."""
+    account = paying_account()
+    with calling() as stripe:
+        if credit:
+            stripe.v1.customers.balance_transactions.create(
+                Customer.objects.get().provider_id, params={"amount": -credit, "currency": "eur"}
+            )
+        if params:
+            stripe.v1.subscriptions.update(the_subscription(account).provider_id, params=params)
+    advance(clock, the_subscription(account).period_end + 20 * DAY)
+    return account
+
+
+def leave_now(account):
+    browser = owners_browser(account)
+    choose(browser, account, "stop_now")
+    confirm(browser, account)
+    run_worker()
+    return latest(account).quote
+
+
+def test_what_was_paid_with_credit_goes_back_as_credit(clock):
+    account = renewed_with(clock, credit=2400)
+    page = leave_page(account)
+
+    quote = leave_now(account)
+
+    assert "back to your payment method" in page
+    assert "back as credit, which is how it was paid" in page
+    assert quote.amount == 500
+    assert quote.amount + quote.credit == 967
+    assert refunded() == 500
+    [customer] = control("GET", f"/v1/customers?test_clock={Customer.objects.get().test_clock}")["data"]
+    assert customer["balance"] == -467
+
+
+def test_with_a_coupon_only_what_was_paid_comes_back(clock):
+    with calling() as stripe:
+        coupon = stripe.v1.coupons.create(params={"percent_off": 50, "duration": "forever"}).id
+    account = renewed_with(clock, discounts=[{"coupon": coupon}])
+
+    quote = leave_now(account)
+
+    assert refunded() == quote.amount == 484
+
+
+def test_with_tax_the_tax_comes_back_in_proportion_and_is_named(clock):
+    with calling() as stripe:
+        rate = stripe.v1.tax_rates.create(
+            params={"display_name": "IVA", "percentage": 21, "inclusive": False}
+        ).id
+    account = renewed_with(clock, default_tax_rates=[rate])
+
+    quote = leave_now(account)
+
+    assert refunded() == quote.amount == 1170
+    assert quote.tax == 203
+
+
+def test_the_refund_window_ends_with_the_last_second_of_its_last_local_day(clock):
+    account = paying_account()
+    last_second = dt.datetime(2026, 3, 25, 22, 59, 59, tzinfo=dt.UTC)  # 23:59:59 in Madrid
+    advance(clock, last_second - dt.timedelta(minutes=1))
+
+    assert "€29.00 back to your payment method" in leave_page(account)
+    advance(clock, last_second + dt.timedelta(seconds=2))  # the clock is turned to the nearest second
+    assert "€29.00 back to your payment method" not in leave_page(account)
+
+
+def test_where_nothing_comes_back_after_the_window_it_says_so_first(clock):
+    make_terms(refund_after="none")
+    account = paid_long_ago(clock)
+
+    page = leave_page(account)
+
+    assert "Nothing is refunded, and you give up access until" in page
+    assert "The days with a full refund are over" in page
+
+
+def test_a_member_who_may_not_leave_sees_who_can(clock):
+    account = with_team(clock)
+    member = signed_in(account.members.get(role="member").user)
+
+    page = member.get(reverse("leave", args=[account.public_id]))
+
+    assert page.status_code == 403
+    assert all(seat.user.email in page.content.decode() for seat in account.members.filter(role="owner"))
+
+
+def test_a_billing_member_may_leave_and_not_delete(clock):
+    account = paid_long_ago(clock)
+    billing = make_member(account, "billing", user=make_user(password=PASSWORD))
+    browser = signed_in(billing.user)
+
+    page = browser.get(reverse("leave", args=[account.public_id]))
+
+    assert "close_delete" not in [choice["code"] for choice in page.context["choices"]]
+    assert "Only an owner of the account can have its data deleted" in words(page)
+    choose(browser, account, "stop_renewing")
+    assert latest(account).declared_by == billing.user
+
+
+def test_a_billing_member_cannot_delete_by_a_forged_form(clock):
+    account = paid_long_ago(clock)
+    billing = make_member(account, "billing", user=make_user(password=PASSWORD))
+    browser = signed_in(billing.user)
+    page = browser.get(reverse("leave", args=[account.public_id]))
+    mark = page.context["choices"][0]["fields"][0][1]
+
+    browser.post(
+        reverse("choose_ending", args=[account.public_id]), {"ending": "close_delete", "shown": mark}
+    )
+
+    assert not account.cancellations.exists()
+
+
+def test_teammates_are_told_at_once_and_again_when_their_last_day_moves(clock):
+    account = with_team(clock)
+    member = account.members.get(role="member").user
+    browser = owners_browser(account)
+    choose(browser, account, "close_delete")
+    run_worker()
+    confirm(browser, account)
+    run_worker()
+
+    first, second = [m.body for m in mail.outbox if m.to == [member.email]]
+    assert "last moment of access is 11 April 2026" in first
+    assert "last moment of access is 3 April 2026" in second
+    assert "deleted on" in second
+    assert reverse("exports", args=[account.public_id]) in first
+
+
+def test_another_owner_stops_the_deletion_within_72_hours_and_billing_stays_off(clock):
+    account = with_team(clock)
+    browser = owners_browser(account)
+    choose(browser, account, "close_delete")
+    confirm(browser, account, when="soon")
+    run_worker()
+    closure = Closure.objects.get()
+    assert closure.stop_until - latest(account).confirmed_at >= dt.timedelta(hours=72)
+    assert closure.purge_on >= closure.stop_until
+    other = account.members.filter(role="owner").order_by("pk").last().user
+
+    after(clock, hours=71)
+    signed_in(other).post(reverse("keep_data", args=[account.public_id]))
+    after(clock, days=40)
+    work()
+
+    kept = Closure.objects.get(status="scheduled")
+    assert (kept.purge_on - latest(account).effective_at).days == account.terms.retention_days
+    assert live_at_provider() == []
+    assert situations.charged() == 2900
+    assert "Keep the data" not in words(
+        browser.get(reverse("leaving", args=[account.public_id, latest(account).public_id]))
+    )
+
+
+def consumer(clock, *, immediate_start):
+    account = paying_account(terms=make_terms(refund_full_days=0), kind="consumer")
+    Acceptance.objects.create(
+        account=account,
+        terms=account.terms,
+        accepted_at=clock.now(),
+        language="es",
+        text_hash="0" * 64,
+        immediate_start=immediate_start,
+    )
+    after(clock, days=5)
+    return account
+
+
+def test_an_eu_consumer_gets_everything_back_inside_the_withdrawal_period(clock):
+    account = consumer(clock, immediate_start=False)
+
+    quote = leave_now(account)
+
+    assert (quote.basis, refunded()) == ("statutory", 2900)
+    assert latest(account).status == "completed"
+    assert not Refund.objects.get().is_voluntary
+
+
+def test_an_eu_consumer_who_asked_for_an_immediate_start_gets_the_unused_part(clock):
+    account = consumer(clock, immediate_start=True)
+
+    quote = leave_now(account)
+
+    assert (quote.basis, refunded()) == ("statutory", 2433)
+
+
+def test_a_second_voluntary_refund_within_twelve_months_is_not_promised(clock):
+    account = paid_long_ago(clock)
+    leave_now(account)
+    make_subscription(account, the_subscription(account).plan)
+    after(clock, days=20)
+
+    page = leave_page(account)
+
+    assert "A voluntary refund was paid recently" in page
+    assert "back to your payment method" not in page
+
+
+@pytest.mark.parametrize(
+    ("currency", "price", "refund", "shown"),
+    [("JPY", 2900, 1030, "¥1,030"), ("KWD", 29000, 10300, "KWD 10.300")],
+)
+def test_currencies_without_or_with_three_decimals(currency, price, refund, shown, clock):
+    account = someone(currency=currency)
+    make_subscription(account, make_plan(amount=price, currency=currency))
+    after(clock, days=20)
+    page = leave_page(account)
+
+    leave_now(account)
+
+    assert shown in page.replace("\xa0", " ")
+    assert refunded() == refund
+
+
+def test_with_a_full_refund_access_stays_to_the_end_that_was_shown(clock):
+    account = paid_lately(clock)
+    end = the_subscription(account).period_end
+
+    leave_now(account)
+
+    account.refresh_from_db()
+    assert account.access_ends_at == end
+    assert refunded() == 2900
