@@ -195,6 +195,10 @@ class DaysForm(forms.Form):
     )
     excel = forms.BooleanField(label=_("for Excel (with a byte order mark)"), required=False)
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["label_suffix"] = ""
+        super().__init__(*args, **kwargs)
+
     @classmethod
     def suggested(cls) -> dict[str, str]:
         """The month before this one: what is closed next."""

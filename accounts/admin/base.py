@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from allauth.core.exceptions import ReauthenticationRequired
+from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
@@ -15,13 +16,14 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 
 from accounts import clock
 from accounts.errors import NotAllowed, WrongState
 from accounts.events import By
-from accounts.models import User
+from accounts.models import Member, User
 from accounts.reauthentication import is_fresh
 
 if TYPE_CHECKING:
@@ -56,8 +58,15 @@ def require_fresh(request: HttpRequest) -> None:
         raise ReauthenticationRequired  # allauth's middleware keeps the request and asks
 
 
+def is_own(request: HttpRequest, row: Model) -> bool:
+    """Whether the row is of an account that this member of staff belongs to: then somebody else acts (R7)."""
+    account = getattr(row, "account_id", None)
+    user = cast(User, request.user)
+    return account is not None and Member.objects.current().filter(account_id=account, user=user).exists()
+
+
 class DeskAdmin(ModelAdmin[M]):
-    """A list that costs the same at any size."""
+    """A list that costs the same at any size, with the company's days and hours."""
 
     paginator = CheapPaginator
     show_full_result_count = False
@@ -67,6 +76,22 @@ class DeskAdmin(ModelAdmin[M]):
     list_fullwidth = True
     actions = None
     compressed_fields = True
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        timezone.activate(settings.COMPANY_TIME_ZONE)
+        return super().changelist_view(request, extra_context)
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        timezone.activate(settings.COMPANY_TIME_ZONE)
+        return super().changeform_view(request, object_id, form_url, extra_context)
 
     def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
         """Nothing is deleted by hand: erasing is a verb with a date, and books are kept."""
@@ -145,6 +170,8 @@ class ActsAdmin(ReadOnlyAdmin[M]):
             raise Http404
         if not (self.has_view_permission(request, row) and request.user.has_perm(act.permission)):
             raise PermissionDenied
+        if is_own(request, row):
+            raise PermissionDenied(_("This is an account of your own. Please ask a colleague."))
         require_fresh(request)
         return self._ask_and_do(request, act, row)
 

@@ -247,6 +247,26 @@ def test_an_act_wants_a_fresh_sign_in() -> None:
     assert letter.status == "dead"
 
 
+def test_nobody_acts_on_an_account_of_their_own(fresh: None) -> None:
+    staff = make_staff("support")
+    letter = make_dead_letter(make_account(owner=staff))
+    client = Client()
+    client.force_login(staff)
+    answer = client.post(reverse("admin:billing_instruction_act", args=[letter.pk, "replay"]))
+    letter.refresh_from_db()
+
+    assert answer.status_code == 403
+    assert letter.status == "dead"
+
+
+def test_lists_show_the_companys_hours(settings: Any) -> None:
+    settings.COMPANY_TIME_ZONE = "Asia/Tokyo"
+    make_dead_letter(make_account())
+    html = browser("support").get(reverse("admin:billing_instruction_changelist")).content.decode()
+
+    assert "March 11, 2026, 9 p.m." in html
+
+
 def test_finance_may_not_touch_a_dead_letter() -> None:
     letter = make_dead_letter(make_account())
     answer = browser("finance").post(reverse("admin:billing_instruction_act", args=[letter.pk, "replay"]))
