@@ -105,10 +105,12 @@ def read_history(
 ) -> tuple[list[Line], int | None]:
     """One page of the history, newest first, and the number to ask for the page before it, or None.
 
-    Members who do not pay see what concerns the team and the terms, not the money.
+    Members who do not pay see what concerns the team and the terms, not the money. Our orders to the
+    payment provider are for staff: what came of them has a line of its own.
     Two queries, however many lines: the events, and the names of the people in them.
     """
     rows = Event.objects.filter(account_ref=account.public_id).order_by("-seq")
+    rows = rows.exclude(kind__startswith="instruction.")
     if not reader.may_pay:
         rows = rows.filter(kind__regex=r"^(account|member|terms)\.")
     if before is not None:

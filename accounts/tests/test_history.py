@@ -112,6 +112,15 @@ def test_members_who_do_not_pay_see_no_money(monkeypatch):
     assert [len(read_history(account, reader=seat)[0]) for seat in seats] == [1, 2]
 
 
+def test_customers_do_not_read_of_our_orders_to_the_provider():
+    account = make_account()
+    record(account, "instruction.given", by=SYSTEM, at=NOON, version=1)
+    record(account, "account.active", by=SYSTEM, at=NOON)
+    lines, _ = read_history(account, reader=account.members.get())
+
+    assert [line.text for line in lines] == [in_words(Event.objects.get(kind="account.active"))]
+
+
 def test_amounts_and_days_are_written_for_the_reader():
     facts = {"amount": 12345, "currency": "EUR", "until": "2026-03-31T22:30:00+00:00"}
     madrid = account_zone("Europe/Madrid")
