@@ -1,0 +1,107 @@
+"""What the database itself refuses: one planted violation for each constraint that the audit relies on."""
+
+import datetime as dt
+
+import pytest
+from django.db import IntegrityError, transaction
+from django.db.models import F
+
+from accounts.audit import invariants
+from accounts.models import Event, Notice
+from billing.models import Instruction, Payment, Refund
+from billing.tests.worlds import run_worker
+from offboarding.models import Cancellation, Closure, Reservation
+from offboarding.tests.leaving import choose, confirm, owners_browser, paying_account
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("stripe_account")]
+
+
+@pytest.fixture
+def left(clock):
+    """Someone left with a full refund and access to the end."""
+    account = paying_account()
+    browser = owners_browser(account)
+    choose(browser, account, "stop_now")
+    confirm(browser, account)
+    run_worker()
+    return account
+
+
+def again(row, **changes):
+    """A copy of a row with these changes, inserted."""
+    row.pk = None
+    row._state.adding = True
+    for name, value in changes.items():
+        setattr(row, name, value)
+    row.save(force_insert=True)
+
+
+def second_open_cancellation(at):
+    again(
+        Cancellation.objects.get(),
+        public_id="c" * 26,
+        receipt_number="AAAA-AAAA-AAAA",
+        receipt_hash="r",
+        undo_hash="u",
+    )
+
+
+def change_of_history(at):
+    Event.objects.update(kind="account.opened")
+
+
+def second_notice(at):
+    again(Notice.objects.filter(kind="leaving_received").first())
+
+
+def second_in_flight(at):
+    row = Instruction.objects.filter(kind="refund").get()
+    Instruction.objects.filter(pk=row.pk).update(status="sending")
+    again(row, public_id="i" * 26, version=2, idempotency_key="another", status="unknown", done_at=None)
+
+
+def more_than_the_payment(at):
+    Payment.objects.update(refund_reserved=F("amount") + 1)
+
+
+def second_living_refund(at):
+    again(Refund.objects.get(), public_id="f" * 26, provider_id="re_other")
+
+
+def short_claim(at):
+    cancellation = Cancellation.objects.get()
+    Reservation.objects.create(
+        cancellation=cancellation,
+        quote=cancellation.quote,
+        amount=1,
+        currency="EUR",
+        free_until=at,
+        deadline_at=at + dt.timedelta(days=13),
+    )
+
+
+def early_purge(at):
+    account = Cancellation.objects.get().account
+    Closure.objects.create(account=account, data_until=at, purge_on=at - dt.timedelta(days=1), created_at=at)
+
+
+PLANTED = {
+    "cancellation_one_open_per_subscription": second_open_cancellation,
+    "event_append_only": change_of_history,
+    "notice_owed_once": second_notice,
+    "instruction_one_in_flight": second_in_flight,
+    "payment_refunds_fit": more_than_the_payment,
+    "refund_one_alive_per_reason": second_living_refund,
+    "reservation_at_least_14_days": short_claim,
+    "closure_after_retrieval": early_purge,
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_the_database_refuses(left, clock, name):
+    with pytest.raises(IntegrityError), transaction.atomic():
+        PLANTED[name](clock.now())
+
+
+def test_every_constraint_of_the_audit_is_planted():
+    assert {i.proof for i in invariants() if i.kind == "constraint"} == set(PLANTED)
