@@ -13,7 +13,10 @@ from accounts.tests.worlds import make_account, owner_of
 from billing.models import Customer, Payment, Subscription
 from billing.tests.worlds import fault, make_plan, make_subscription, run_worker
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("noon", "alone")]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("flush_beside_a_browser", "noon", "alone"),
+]
 
 
 @pytest.fixture
