@@ -52,7 +52,7 @@ class Column:
 class Report:
     """One report. `moment` is the field by whose day a row counts; the totals add `amount` up.
 
-    `in_chunks` says that an index leads through the rows in the order of `moment`.
+    `head_first` says that an index leads through the rows in the order of `moment`.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Report:
     state: Combinable
     amount: Combinable
     tax: Combinable
-    in_chunks: bool = False
+    head_first: bool = False
 
     def between(self, first: dt.date, last: dt.date) -> "QuerySet[Any]":
         """The rows of these days, both included."""
@@ -155,7 +155,7 @@ def write_report(report: Report, first: dt.date, last: dt.date, *, part: str = "
         if part != "totals":
             columns = {column.name: column.value for column in report.columns}
             yield from stream_rows(
-                report.between(first, last), columns, moment=report.moment, in_chunks=report.in_chunks
+                report.between(first, last), columns, moment=report.moment, head_first=report.head_first
             )
         if part == "all":
             yield b"\n"
@@ -198,7 +198,7 @@ def refunds_report() -> Report:
         ),
         rows=RefundMovement.objects.all,
         moment="moved_at",
-        in_chunks=True,
+        head_first=True,
         currency=F("currency"),
         state=_movement_state(),
         amount=_signed("amount"),

@@ -166,12 +166,12 @@ def test_text_with_commas_quotes_and_breaks_comes_back_as_it_was() -> None:
     assert rows(*OCTOBER)[0]["invoice"] == text
 
 
-def test_rows_in_many_chunks_are_the_rows_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_in_two_pieces_are_the_rows_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
     account = make_account()
     for number in range(9):
         make_refund(account, moved=f"2026-10-{number // 3 + 1:02}T10:00", amount=number + 1, tax=0)
     whole = written(*OCTOBER)
-    monkeypatch.setattr(csv_stream, "CHUNK", 2)
+    monkeypatch.setattr(csv_stream, "HEAD", 2)
 
     assert written(*OCTOBER) == whole
     assert [row["amount_minor"] for row in rows(*OCTOBER)] == [str(n) for n in range(1, 10)]
