@@ -5,19 +5,22 @@ from typing import Any
 
 from accounts.models import Account, Member
 from accounts.panels import Panel
+from billing.coming import planned_pauses
 from billing.models import Customer, Invoice, Subscription
 
 
 def plan_facts(account: Account, member: Member, at: dt.datetime) -> dict[str, Any] | None:
-    """What is subscribed, what is charged next and on which card; the money is for payers alone.
+    """What is subscribed, what is charged next, the pause and the card; the money is for payers alone.
 
-    Three queries.
+    Four queries.
     """
-    subscription = Subscription.objects.live().filter(account=account).select_related("plan").first()
+    rows = Subscription.objects.live().filter(account=account).select_related("plan")
+    subscription = rows.prefetch_related("pauses").first()
     if not member.may_pay:
         return {"subscription": subscription} if subscription else None
     return {
         "subscription": subscription,
+        "pause": next(iter(planned_pauses(subscription)), None) if subscription else None,
         "customer": Customer.objects.filter(account=account, deleted_at=None).first(),
         "unpaid": Invoice.objects.unpaid()
         .filter(account=account)

@@ -61,7 +61,7 @@ def _ends(row: Subscription, url: str) -> Iterable[CalendarEntry]:
 
 
 def _resumptions(row: Subscription, url: str) -> Iterable[CalendarEntry]:
-    for pause in _planned(row):
+    for pause in planned_pauses(row):
         yield CalendarEntry(
             at=pause.resumes_at,
             text=_("Your pause ends and %(plan)s goes on") % {"plan": row.plan.name},
@@ -72,8 +72,9 @@ def _resumptions(row: Subscription, url: str) -> Iterable[CalendarEntry]:
 
 def _pause_at(row: Subscription, when: dt.datetime) -> Pause | None:
     """The agreed pause in which a charge would fall: then there is none."""
-    return next((pause for pause in _planned(row) if pause.starts_at <= when < pause.resumes_at), None)
+    return next((pause for pause in planned_pauses(row) if pause.starts_at <= when < pause.resumes_at), None)
 
 
-def _planned(row: Subscription) -> list[Pause]:
+def planned_pauses(row: Subscription) -> list[Pause]:
+    """The pause that was agreed on and is not over; with `pauses` prefetched no query."""
     return [pause for pause in row.pauses.all() if pause.status == Pause.Status.PLANNED]

@@ -7,6 +7,7 @@ from billing import views, views_paying, webhooks
 urlpatterns = [
     path("webhooks/stripe/", webhooks.stripe_webhook, name="stripe_webhook"),
     path("a/<slug:account_id>/billing/", views.billing_overview, name="billing_overview"),
+    path("a/<slug:account_id>/pause/end/", views.pause_end, name="end_pause"),
     path("a/<slug:account_id>/plans/", views.plans, name="plans"),
     path("a/<slug:account_id>/plans/choose/", views.choose_plan, name="choose_plan"),
     path("a/<slug:account_id>/pay/done/", views_paying.pay_done, name="pay_done"),

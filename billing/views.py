@@ -2,7 +2,7 @@
 
 from django.conf import settings
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
@@ -14,7 +14,8 @@ from accounts.scope import AccountRequest, account_page
 from billing.account_panel import plan_facts
 from billing.coming import billing_to_come
 from billing.invoices import issued, list_invoices, refunds_of
-from billing.models import Plan
+from billing.models import Pause, Plan
+from billing.pauses import end_pause
 from billing.plan_choice import Way, offer_plans, take_plan
 
 RECENT = 3
@@ -101,3 +102,20 @@ def invoice(request: AccountRequest, number: str) -> HttpResponse:
         "seller": settings.COMPANY_NAME,
     }
     return render(request, "billing/invoice.html", context)
+
+
+@require_POST
+@account_page("payer")
+def pause_end(request: AccountRequest) -> HttpResponse:
+    """End the pause today: charging resumes, or the pause is given up before it began."""
+    pause = Pause.objects.filter(subscription__account=request.account, status=Pause.Status.PLANNED)
+    row = pause.select_related("subscription__account").first()
+    if row is None:
+        raise Http404
+    try:
+        end_pause(row, by=By.customer(request.user), at=clock.now())
+    except WrongState:
+        messages.error(request, _("The pause is over already."))
+    else:
+        messages.success(request, _("The pause has ended."))
+    return redirect("billing_overview", request.account.public_id)

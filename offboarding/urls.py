@@ -15,7 +15,6 @@ urlpatterns = [
     path("a/<slug:account_id>/leave/<slug:cancellation_id>/claim/", views.claim, name="leaving_claim"),
     path("a/<slug:account_id>/leave/<slug:cancellation_id>/keep/", views.keep, name="leaving_keep"),
     path("a/<slug:account_id>/return/", views_return.come_back, name="come_back"),
-    path("a/<slug:account_id>/pause/end/", views_return.stop_pause, name="end_pause"),
     path("receipt/<str:token>/", views_public.receipt, name="receipt"),
     path("undo/<str:token>/", views_public.undo, name="undo"),
 ]

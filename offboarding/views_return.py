@@ -1,19 +1,17 @@
-"""Coming back, and ending a pause."""
+"""Coming back."""
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST
 
 from accounts import clock
 from accounts.errors import WrongState
 from accounts.events import By
 from accounts.scope import AccountRequest, account_page
 from accounts.views import form_page
-from billing.models import Pause, Plan, Subscription
-from billing.pauses import end_pause
+from billing.models import Plan, Subscription
 from offboarding.models import Closure
 from offboarding.winback import come_back_for_free
 
@@ -47,20 +45,3 @@ def come_back(request: AccountRequest) -> HttpResponse:
         "closure": Closure.objects.open().filter(account=request.account).first(),
     }
     return render(request, "leaving/come_back.html", context)
-
-
-@require_POST
-@account_page("payer")
-def stop_pause(request: AccountRequest) -> HttpResponse:
-    """End the pause today: charging resumes, or the pause is given up before it began."""
-    pause = Pause.objects.filter(subscription__account=request.account, status=Pause.Status.PLANNED)
-    row = pause.select_related("subscription__account").first()
-    if row is None:
-        raise Http404
-    try:
-        end_pause(row, by=By.customer(request.user), at=clock.now())
-    except WrongState:
-        messages.error(request, _("The pause is over already."))
-    else:
-        messages.success(request, _("The pause has ended."))
-    return redirect("account_overview", request.account.public_id)
