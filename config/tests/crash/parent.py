@@ -112,6 +112,7 @@ def travel(command: dict[str, Any]) -> Any:
 
     one = _traveller(command)
     _take_guards_off(command)
+    _make_weather(command)
     points = Points(Path(command["folder"]) / "points", command.get("kill_at", 0))
     points.watch()
     mails.watching = points
@@ -136,6 +137,16 @@ def recover(command: dict[str, Any]) -> Any:
     journey.make(one)
     come_to_rest(with_backfill=True)
     return report.outcome(Path(command["folder"]) / "mails")
+
+
+def _make_weather(command: dict[str, Any]) -> None:
+    """What the provider and the network do wrong on this journey."""
+    from billing.tests.worlds import control
+
+    if "faults" in command:
+        control("POST", "/_sandbox/faults", {"faults": command["faults"]})
+    if "webhooks" in command:
+        control("POST", "/_sandbox/webhook_plan", command["webhooks"])
 
 
 def _traveller(command: dict[str, Any]) -> Any:
