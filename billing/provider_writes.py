@@ -48,6 +48,13 @@ def adopt(instruction: Instruction) -> Answer:
         if not known:
             raise Unresolved("subscription_not_found_after_23_hours")
         return Answer({"subscription": known})
+    if instruction.kind == Instruction.Kind.CREDIT:
+        mark = {"good_terms_instruction": instruction.public_id}
+        with calling() as stripe:
+            entry = _find_entry(stripe, instruction.desired["customer"], mark)
+        if not entry:
+            raise Unresolved("credit_not_found_after_23_hours")
+        return Answer({"balance_transaction": entry})
     if instruction.kind in (
         Instruction.Kind.SUBSCRIPTION,
         Instruction.Kind.DELETE_CUSTOMER,
@@ -77,7 +84,7 @@ def read_instead(instruction: Instruction) -> Answer:
 
 def _write_subscription(stripe: Client, instruction: Instruction) -> Answer:
     """Bring the subscription into the desired state: `ends` is never, period_end or now."""
-    desired, key = instruction.desired, instruction.idempotency_key
+    desired, key = instruction.desired, _key_of_state(instruction)
     provider_id = desired["subscription"]
     current = stripe.v1.subscriptions.retrieve(provider_id)
     if current.status in ("canceled", "incomplete_expired"):
@@ -85,7 +92,7 @@ def _write_subscription(stripe: Client, instruction: Instruction) -> Answer:
             raise StripeRefused("already_ended")
     elif desired["ends"] == "now":
         _clear_what_waits(stripe, provider_id, key)
-        stripe.v1.subscriptions.cancel(provider_id, params={"prorate": False, "invoice_now": False})
+        _cancel(stripe, provider_id)
     else:
         params: dict[str, Any] = {"cancel_at_period_end": desired["ends"] == "period_end"}
         if desired.get("price"):
@@ -100,6 +107,26 @@ def _write_subscription(stripe: Client, instruction: Instruction) -> Answer:
     for invoice_id, choice in desired.get("open_invoices", {}).items():
         _settle_invoice(stripe, invoice_id, choice, key)
     return Answer({"subscription": provider_id})
+
+
+def _key_of_state(instruction: Instruction) -> str:
+    """The key for calls that say what should be, after what is there was read; a new one each time.
+
+    The provider keeps a 500 under its key and would answer it for a day. What creates something
+    never uses this: it is looked for by our id, and made under the stored key.
+    """
+    key = str(instruction.idempotency_key)
+    return key if instruction.attempts <= 1 else f"{key}:{instruction.attempts}"
+
+
+def _cancel(stripe: Client, provider_id: str) -> None:
+    """End it now. An earlier call that was slow may have done so a moment ago: then it is as it should be."""
+    try:
+        with calling() as inner:
+            inner.v1.subscriptions.cancel(provider_id, params={"prorate": False, "invoice_now": False})
+    except StripeRefused:
+        if stripe.v1.subscriptions.retrieve(provider_id).status != "canceled":
+            raise
 
 
 def _clear_what_waits(stripe: Client, provider_id: str, key: str) -> None:
@@ -137,10 +164,11 @@ def _void_draft(stripe: Client, customer: str, invoice_id: str, status: str, key
     if issued.status == "open":
         invoices.void_invoice(invoice_id, options=keyed(f"{key}:void:{invoice_id}"))
     used = (issued.ending_balance or 0) - issued.starting_balance
-    if issued.status == "paid" and used > 0:
+    mark = {"good_terms_for": invoice_id}
+    if issued.status == "paid" and used > 0 and not _find_entry(stripe, customer, mark):
         stripe.v1.customers.balance_transactions.create(
             customer,
-            params={"amount": -used, "currency": issued.currency},
+            params={"amount": -used, "currency": issued.currency, "metadata": mark},
             options=keyed(f"{key}:give_back:{invoice_id}"),
         )
 
@@ -152,21 +180,40 @@ def _keyed_by(params: dict[str, Any], key: str) -> Any:
 
 
 def _settle_invoice(stripe: Client, invoice_id: str, choice: dict[str, Any], key: str) -> None:
-    """What the terms decide for an unpaid invoice (C6); from now on only the customer's own act collects."""
+    """What the terms decide for an unpaid invoice (C6); from now on only the customer's own act collects.
+
+    `resume` takes the hold away again, for someone who stays.
+    """
     invoice = stripe.v1.invoices.retrieve(invoice_id)
     if invoice.status != "open":
         return
     if choice["rule"] == "void":
         stripe.v1.invoices.void_invoice(invoice_id, options=keyed(f"{key}:void:{invoice_id}"))
         return
+    stays = choice["rule"] == "resume"
     stripe.v1.invoices.update(
-        invoice_id, params={"auto_advance": False}, options=keyed(f"{key}:hold:{invoice_id}")
+        invoice_id,
+        params={"auto_advance": stays},
+        options=keyed(f"{key}:{'resume' if stays else 'hold'}:{invoice_id}"),
     )
     if choice["rule"] == "used_part" and choice["credit"] > 0:
-        stripe.v1.credit_notes.create(
-            params={"invoice": invoice_id, "amount": choice["credit"], "reason": "order_change"},
-            options=keyed(f"{key}:credit:{invoice_id}"),
-        )
+        _credit_invoice(stripe, invoice_id, choice["credit"], key)
+
+
+def _credit_invoice(stripe: Client, invoice_id: str, amount: int, key: str) -> None:
+    """Lower an open invoice to what was used; a credit note of ours is there once (looked for first)."""
+    for note in stripe.v1.credit_notes.list(params={"invoice": invoice_id}).auto_paging_iter():
+        if metadata_of(note).get("good_terms_for") == invoice_id and note.status != "void":
+            return
+    stripe.v1.credit_notes.create(
+        params={
+            "invoice": invoice_id,
+            "amount": amount,
+            "reason": "order_change",
+            "metadata": {"good_terms_for": invoice_id},
+        },
+        options=keyed(f"{key}:credit:{invoice_id}"),
+    )
 
 
 # --- Refunds and credit -----------------------------------------------------------------------
@@ -200,16 +247,28 @@ def _find_refund(stripe: Client, desired: dict[str, Any]) -> ProviderRefund | No
 def _write_credit(stripe: Client, instruction: Instruction) -> Answer:
     """Give back as credit what was paid with credit: a negative amount on the customer's balance."""
     desired = instruction.desired
+    mark = {"good_terms_instruction": instruction.public_id}
+    if instruction.attempts > 1 and (found := _find_entry(stripe, desired["customer"], mark)):
+        return Answer({"balance_transaction": found})
     made = stripe.v1.customers.balance_transactions.create(
         desired["customer"],
         params={
             "amount": -desired["amount"],
             "currency": desired["currency"].lower(),
-            "metadata": {"good_terms_for": desired["for"]},
+            "metadata": {"good_terms_for": desired["for"]} | mark,
         },
         options=keyed(instruction.idempotency_key),
     )
     return Answer({"balance_transaction": made.id})
+
+
+def _find_entry(stripe: Client, customer: str, mark: dict[str, str]) -> str:
+    """The entry on a customer's balance that carries this metadata of ours, or ""."""
+    listed = stripe.v1.customers.balance_transactions.list(customer, params={"limit": 100})
+    for entry in listed.auto_paging_iter():
+        if mark.items() <= metadata_of(entry).items():
+            return str(entry.id)
+    return ""
 
 
 # --- Customers, cards, new subscriptions ------------------------------------------------------
@@ -218,6 +277,8 @@ def _write_credit(stripe: Client, instruction: Instruction) -> Answer:
 def _write_customer(stripe: Client, instruction: Instruction) -> Answer:
     """A new customer; on a test clock of its own where the demo or a test wants to turn time."""
     desired, key = instruction.desired, instruction.idempotency_key
+    if instruction.attempts > 1 and (found := _find_customer(stripe, desired)) is not None:
+        return found
     params: dict[str, Any] = {
         "name": desired["name"],
         "email": desired["email"],
@@ -228,15 +289,32 @@ def _write_customer(stripe: Client, instruction: Instruction) -> Answer:
     if desired.get("clock"):
         made = stripe.v1.test_helpers.test_clocks.create(
             params={"frozen_time": desired["clock"], "name": desired["account"]},
-            options=keyed(f"{key}:clock"),
+            options=keyed(f"{_key_of_state(instruction)}:clock"),
         )
         params["test_clock"] = clock = str(made.id)
     customer = stripe.v1.customers.create(params=params, options=keyed(key))  # type: ignore[arg-type]
     return Answer({"customer": customer.id, "clock": clock})
 
 
+def _find_customer(stripe: Client, desired: dict[str, Any]) -> Answer | None:
+    """The customer that an earlier sending made, by our id in its metadata."""
+    clocks = [""]
+    if desired.get("clock"):  # the provider lists those on a clock by their clock only
+        listed = stripe.v1.test_helpers.test_clocks.list(params={"limit": 100})
+        clocks = [str(c.id) for c in listed.auto_paging_iter() if c.name == desired["account"]]
+    for clock in clocks:
+        params: dict[str, Any] = {"test_clock": clock} if clock else {"email": desired["email"]}
+        for customer in stripe.v1.customers.list(params=params | {"limit": 100}).auto_paging_iter():  # type: ignore[arg-type]
+            if metadata_of(customer).get("good_terms_account") == desired["account"]:
+                return Answer({"customer": customer.id, "clock": clock})
+    return None
+
+
 def _write_setup(stripe: Client, instruction: Instruction) -> Answer:
-    """A form for a card that may be charged later without the customer present."""
+    """A form for a card that may be charged later without the customer present.
+
+    One that nobody was shown does nothing, so another is made where no answer came.
+    """
     desired = instruction.desired
     made = stripe.v1.setup_intents.create(
         params={
@@ -248,7 +326,7 @@ def _write_setup(stripe: Client, instruction: Instruction) -> Answer:
                 "good_terms_plan": desired.get("plan", ""),
             },
         },
-        options=keyed(instruction.idempotency_key),
+        options=keyed(_key_of_state(instruction)),
     )
     return Answer({"setup_intent": made.id})
 
@@ -315,7 +393,7 @@ def _write_payment(stripe: Client, instruction: Instruction) -> Answer:
 
 def _write_card(stripe: Client, instruction: Instruction) -> Answer:
     """Charge this card from now on: for the customer, and for the subscription where there is one."""
-    desired, key = instruction.desired, instruction.idempotency_key
+    desired, key = instruction.desired, _key_of_state(instruction)
     stripe.v1.customers.update(
         desired["customer"],
         params={"invoice_settings": {"default_payment_method": desired["payment_method"]}},

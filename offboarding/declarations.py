@@ -1,6 +1,7 @@
 """Declaring: "I want to leave" is on record before anything else is asked."""
 
 import datetime as dt
+from dataclasses import replace
 from typing import Any
 
 from django.db import transaction
@@ -12,7 +13,7 @@ from accounts.events import PROVIDER, SYSTEM, By, record
 from accounts.ids import new_id
 from accounts.models import Account, Member, User
 from accounts.recipients import payers, teammates
-from billing.models import Subscription
+from billing.models import Invoice, Subscription
 from billing.subscriptions import steer_subscription
 from offboarding import receipts
 from offboarding.facts import read_situation
@@ -177,9 +178,14 @@ def mark_scheduled(cancellation: Cancellation, *, at: dt.datetime) -> None:
 
 
 @transaction.atomic
-def extend_to_what_is_paid(cancellation: Cancellation, *, at: dt.datetime) -> bool:
-    """Someone who is leaving paid an open invoice after all: access goes on to the end of that (T2)."""
+def extend_to_what_is_paid(cancellation: Cancellation, invoice: Invoice, *, at: dt.datetime) -> bool:
+    """Someone who is leaving paid an open invoice after all: access goes on to the end of that (T2).
+
+    Our row of the invoice may still say open: the news of a payment and of its invoice come in any order.
+    """
     facts = current_facts(cancellation)
+    unpaid = tuple(row for row in facts.unpaid if row.invoice != invoice.provider_id)
+    facts = replace(facts, unpaid=unpaid, unpaid_since=facts.unpaid_since if unpaid else None)
     end = decide_outcome(leaving_terms(cancellation.quote.terms), facts, Ending.STOP_RENEWING)
     later = {"effective_at": end.access_ends_at, "billing_ends_at": end.billing_ends_at}
     waiting = Cancellation.objects.open().filter(pk=cancellation.pk, confirmed_at=None)

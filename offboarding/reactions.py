@@ -70,7 +70,7 @@ def follow_payment(payment: Payment, at: dt.datetime, **kwargs: Any) -> None:
     rows = Cancellation.objects.open().select_related("account", "quote__terms", "subscription")
     cancellation = rows.filter(subscription=payment.invoice.subscription_id, confirmed_at=None).first()
     if cancellation is not None:
-        extend_to_what_is_paid(cancellation, at=at)
+        extend_to_what_is_paid(cancellation, payment.invoice, at=at)
 
 
 def refund_what_slipped_through(payment: Payment, at: dt.datetime, **kwargs: Any) -> None:

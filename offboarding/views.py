@@ -147,8 +147,8 @@ def survey(request: AccountRequest, cancellation_id: str) -> HttpResponse:
     """One page, one save; leads on to an offer that fits, or to the last step, or back."""
     cancellation = _mine(request, cancellation_id)
     known = ExitSurvey.objects.filter(cancellation=cancellation).first()
-    form = SurveyForm(request.POST or None, instance=known)
-    if request.method == "POST" and form.is_valid():
+    form = SurveyForm(request.POST if request.method == "POST" else None, instance=known)
+    if form.is_valid():
         at = clock.now()
         save_survey(cancellation, form.answers(), by=By.customer(request.user), at=at)
         kind = matching_offer(cancellation, at=at)

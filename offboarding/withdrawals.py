@@ -1,6 +1,7 @@
 """Taking it back: keep the subscription, or keep the data."""
 
 import datetime as dt
+from typing import Any
 
 from django.db import transaction
 
@@ -9,7 +10,7 @@ from accounts.errors import NotAllowed, WrongState
 from accounts.events import By, record
 from accounts.models import Account, Member, User
 from accounts.recipients import payers, teammates
-from billing.models import Pause, Subscription
+from billing.models import Invoice, Pause, Subscription
 from billing.subscriptions import steer_subscription
 from offboarding import retention
 from offboarding.completions import date_the_data
@@ -64,7 +65,9 @@ def take_back(cancellation: Cancellation, account: Account, *, by: By, at: dt.da
     )
     record(account, "cancellation.withdrawn", by=by, at=at, subject=cancellation.ref)
     if cancellation.subscription and cancellation.subscription.is_live:
-        steer_subscription(cancellation.subscription, ends="never", at=at, by=by)
+        steer_subscription(
+            cancellation.subscription, ends="never", at=at, by=by, open_invoices=_collect_again(cancellation)
+        )
     limit_access(account, _end_by_itself(account), at=at)
     Reservation.objects.filter(cancellation=cancellation, status=Reservation.Status.RESERVED).update(
         status=Reservation.Status.RELEASED, closed_at=at
@@ -79,6 +82,12 @@ def take_back(cancellation: Cancellation, account: Account, *, by: By, at: dt.da
         subject=cancellation.ref,
     )
     cancellation.refresh_from_db()
+
+
+def _collect_again(cancellation: Cancellation) -> dict[str, Any]:
+    """An unpaid invoice that the declaration put on hold is owed as it was before."""
+    unpaid = Invoice.objects.unpaid().filter(subscription=cancellation.subscription)
+    return {name: {"rule": "resume", "credit": 0} for name in unpaid.values_list("provider_id", flat=True)}
 
 
 def _end_by_itself(account: Account) -> dt.datetime | None:

@@ -69,9 +69,10 @@ def paid_lately(clock: Any) -> Account:
     return account
 
 
-def paid_long_ago(clock: Any) -> Account:
+def paid_long_ago(clock: Any, card: str = "pm_card_visa") -> Account:
     """Paid 29.00 EUR twenty days ago: the unused part comes back."""
-    account = paying_account()
+    account = someone()
+    make_subscription(account, card=card)
     after(clock, days=20)
     return account
 

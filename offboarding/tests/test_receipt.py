@@ -1,0 +1,131 @@
+"""The leaving receipt: for whoever has its address, true until the refund has landed."""
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from accounts.tests.worlds import NOON
+from billing.models import Refund
+from billing.tests.worlds import control, run_worker
+from offboarding.receipts import receipt_path, undo_path
+from offboarding.tests.leaving import choose, confirm, latest, owners_browser
+from offboarding.tests.situations import after, paid_long_ago, words
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("stripe_account")]
+
+
+@pytest.fixture
+def account(clock):
+    clock.turn_to(NOON)
+    return paid_long_ago(clock)
+
+
+def read(account):
+    page = Client().get(receipt_path(latest(account)))
+    assert page.status_code == 200
+    return words(page)
+
+
+def test_it_needs_no_sign_in_and_says_what_was_declared_and_what_applies(account):
+    choose(owners_browser(account), account, "stop_renewing")
+    run_worker()
+
+    page = read(account)
+
+    assert latest(account).receipt_number in page
+    assert "31 March 2026, 14:00 CEST" in page
+    assert "11 April 2026" in page
+    assert "Stop renewing" in page
+    assert "Scheduled: nothing renews" in page
+    assert "Thank you" in page
+    assert "If you liked it, you may pass this on" in page
+
+
+def test_its_address_cannot_be_guessed_and_is_not_kept_by_anyone(account):
+    choose(owners_browser(account), account, "stop_renewing")
+    cancellation = latest(account)
+    path = receipt_path(cancellation)
+
+    page = Client().get(path)
+
+    assert len(path.strip("/").split("/")[1]) == 43  # 256 bits
+    assert path.strip("/").split("/")[1] not in str(vars(cancellation))
+    assert page["Cache-Control"] == "no-store"
+    assert page["Referrer-Policy"] == "no-referrer"
+    assert page["X-Robots-Tag"] == "noindex"
+
+
+@pytest.mark.parametrize("token", ["x", "A" * 43])
+def test_an_unknown_address_is_not_found(token):
+    assert Client().get(reverse("receipt", args=[token])).status_code == 404
+
+
+def test_the_undo_address_is_no_receipt_and_the_other_way_round(account):
+    choose(owners_browser(account), account, "stop_renewing")
+    receipt, undo = receipt_path(latest(account)), undo_path(latest(account))
+
+    assert Client().get(receipt.replace("/undo/", "/receipt/")).status_code == 200
+    assert Client().get(undo.replace("/undo/", "/receipt/")).status_code == 404
+    assert Client().get(receipt.replace("/receipt/", "/undo/")).status_code == 404
+
+
+def test_it_follows_the_refund_until_it_has_landed(clock):
+    clock.turn_to(NOON)
+    account = paid_long_ago(clock, card="pm_card_pendingRefund")
+    browser = owners_browser(account)
+    choose(browser, account, "stop_now")
+    assert "One step left: your refund of €10.30" in read(account)
+    confirm(browser, account)
+    assert "€10.30 is being sent; it arrives by 10 April 2026" in read(account)
+    run_worker()
+    pending = read(account)
+    control("POST", f"/_sandbox/refunds/{Refund.objects.get().provider_id}/succeed", {})
+    run_worker()
+
+    assert "€10.30 is on its way to the card ending in 5126; it arrives by 10 April 2026" in pending
+    assert "was sent" not in pending
+    assert "€10.30 was sent to the card ending in 5126 on 31 March 2026" in read(account)
+
+
+def test_a_refund_that_comes_back_days_later_is_not_shown_as_paid(account, clock):
+    browser = owners_browser(account)
+    choose(browser, account, "stop_now")
+    confirm(browser, account)
+    run_worker()
+    after(clock, days=4)
+    control("POST", f"/_sandbox/refunds/{Refund.objects.get().provider_id}/fail", {})
+    run_worker()
+
+    page = read(account)
+
+    assert "€10.30 could not be paid to your card. We know, and will write to you." in page
+    assert "was sent" not in page
+
+
+def test_it_can_be_printed_and_works_without_a_script(account):
+    choose(owners_browser(account), account, "stop_renewing")
+
+    page = Client().get(receipt_path(latest(account))).content.decode()
+
+    assert "data-print hidden" in page
+    assert 'class="receipt"' in page
+
+
+def test_it_shows_no_name_and_no_address_of_a_person(account):
+    choose(owners_browser(account), account, "stop_now")
+
+    page = Client().get(receipt_path(latest(account))).content.decode()
+
+    assert account.name not in page
+    assert account.members.get().user.email not in page
+
+
+def test_taken_back_it_says_so(account):
+    browser = owners_browser(account)
+    choose(browser, account, "stop_renewing")
+    browser.post(reverse("leaving_keep", args=[account.public_id, latest(account).public_id]))
+
+    page = read(account)
+
+    assert "Taken back" in page
+    assert "Last moment of access" not in page
