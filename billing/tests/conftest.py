@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.db.backends.sqlite3.operations import DatabaseOperations
 
 from accounts.tests.worlds import NOON
 from billing import signals
@@ -33,9 +32,13 @@ def flush_beside_a_browser(django_db_setup: None) -> Iterator[None]:
     The browser's driver runs an event loop, and Django opens a connection of its own beside it,
     which the patch of the first one does not reach.
     """
-    flush = DatabaseOperations.execute_sql_flush
+    if connection.vendor != "sqlite":
+        yield
+        return
+    operations = type(connection.ops)
+    flush = operations.execute_sql_flush
 
-    def flush_without_triggers(self: DatabaseOperations, statements: list[str]) -> None:
+    def flush_without_triggers(self: Any, statements: list[str]) -> None:
         with self.connection.cursor() as cursor:
             cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
             triggers = cursor.fetchall()
@@ -43,6 +46,5 @@ def flush_beside_a_browser(django_db_setup: None) -> Iterator[None]:
         flush(self, [*drop, *statements, *(sql for _, sql in triggers)])
 
     with pytest.MonkeyPatch.context() as patch:
-        if connection.vendor == "sqlite":
-            patch.setattr(DatabaseOperations, "execute_sql_flush", flush_without_triggers)
+        patch.setattr(operations, "execute_sql_flush", flush_without_triggers)
         yield
