@@ -142,8 +142,8 @@ classify(
     "billing.Incoming",
     ANONYMISE,
     find=lambda subject: Q(customer_id__in=provider_ids(subject)),
-    hidden="""id event_id type object_id customer_id created received_at status attempts next_attempt_at
-        lease_until lease_token error done_at mirrored_at mirror_attempts""",
+    hidden="""id event_id type object_id customer_id payment_id invoice_id created received_at status
+        attempts next_attempt_at lease_until lease_token error done_at mirrored_at mirror_attempts""",
     anonymise={"error": ""},
     because=INBOX,
 )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
-from django.db.models import F
+from django.db.models import F, Q
 
 from accounts.doorbell import ring
 from accounts.models import Account
@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 LEASE = dt.timedelta(minutes=2)
 ATTEMPTS = 12
 Status = Incoming.Status
+#: Kind and id of an object at the provider.
+Target = tuple[str, str]
 
 
 def take_in(event: dict[str, Any], *, at: dt.datetime) -> bool:
@@ -51,36 +53,46 @@ def _is_event(event: dict[str, Any]) -> bool:
 
 def _row(event: dict[str, Any], *, at: dt.datetime) -> Incoming:
     subject = event["data"]["object"]
-    customer = subject.get("id") if subject.get("object") == "customer" else subject.get("customer")
     return Incoming(
         event_id=event["id"],
         type=event["type"],
         object_id=str(subject.get("id") or ""),
-        customer_id=customer if isinstance(customer, str) else (customer or {}).get("id", ""),
+        customer_id=_named(subject, "id" if subject.get("object") == "customer" else "customer"),
+        payment_id=_named(subject, "payment_intent"),
+        invoice_id=_named(subject, "invoice"),
         created=dt.datetime.fromtimestamp(event["created"], dt.UTC),
         received_at=at,
         next_attempt_at=at,
     )
 
 
+def _named(subject: dict[str, Any], field: str) -> str:
+    """The id in a field that holds an id or a whole object."""
+    value = subject.get(field)
+    return str(value.get("id") or "") if isinstance(value, dict) else str(value or "")
+
+
 def apply_due_events(*, at: dt.datetime, limit: int = 200) -> int:
-    """Apply what came in: each row leased, its object fetched afresh, written once."""
+    """Apply what came in: each row leased, what it is about fetched afresh, written once.
+
+    One look at an object serves every event about it that had come in before the look.
+    """
+    rows = list(Incoming.objects.due(at).order_by("pk")[:limit])
+    looked: set[Target] = set()
     done = 0
-    for pk in list(Incoming.objects.due(at).order_by("pk").values_list("pk", flat=True)[:limit]):
+    for row in sorted(rows, key=lambda row: (_ORDER.index(target_of(row)[0]), row.pk)):
         token = secrets.token_hex(16)
-        if (
-            Incoming.objects.due(at)
-            .filter(pk=pk)
-            .update(lease_until=at + LEASE, lease_token=token, attempts=F("attempts") + 1)
-        ):
-            done += _apply(Incoming.objects.get(pk=pk), token, at=at)
+        free = Incoming.objects.due(at).filter(pk=row.pk)
+        if free.update(lease_until=at + LEASE, lease_token=token, attempts=F("attempts") + 1):
+            row.attempts += 1
+            done += _apply(row, token, looked, at=at)
     return done
 
 
-def _apply(row: Incoming, token: str, *, at: dt.datetime) -> bool:
+def _apply(row: Incoming, token: str, looked: set[Target], *, at: dt.datetime) -> bool:
     held = Incoming.objects.filter(pk=row.pk, lease_token=token, status=Status.NEW)
     try:
-        status = apply_event(row, at=at)
+        status = Status.DONE if target_of(row) in looked else apply_event(row, looked, at=at)
     except Busy:
         held.update(lease_until=None, next_attempt_at=at, attempts=F("attempts") - 1)
         return False
@@ -90,36 +102,47 @@ def _apply(row: Incoming, token: str, *, at: dt.datetime) -> bool:
     return bool(held.update(status=status, done_at=at, lease_until=None, error=""))
 
 
-def apply_event(row: Incoming, *, at: dt.datetime) -> str:
+def apply_event(row: Incoming, looked: set[Target], *, at: dt.datetime) -> str:
     """Fetch what the event is about and write it: `done`, or `ignored` where it is nothing of ours.
 
     Nothing is written about an account that was erased: a late event must not bring its data back (D3).
     """
-    family = next((f for f in _APPLY if row.type.startswith(f)), None)
+    kind, provider_id = target_of(row)
     known = Customer.objects.select_related("account").exclude(account__state=Account.State.ERASED)
-    customer = known.filter(provider_id=_customer_id(row)).first()
-    if family is None or customer is None:
+    customer = known.filter(provider_id=_customer_id(row)).first() if kind and provider_id else None
+    if customer is None:
         return Status.IGNORED
-    _APPLY[family](customer, row, at)
+    looked |= _LOOK[kind](customer, provider_id, at)
+    looked.add((kind, provider_id))
     return Status.DONE
 
 
+def target_of(row: Incoming) -> Target:
+    """The object that has to be looked at for this event: its kind and id; ("", "") for none of ours."""
+    family = next((f for f in _TARGETS if row.type.startswith(f)), "")
+    if not family or row.type in ("invoice.upcoming", "invoice.deleted"):
+        return "", ""
+    kind, column = _TARGETS[family]
+    return kind, str(getattr(row, column))
+
+
 def _customer_id(row: Incoming) -> str:
-    """Some events name only a charge: then the charge names the customer."""
-    if row.customer_id or not row.type.startswith(
-        ("charge.dispute", "refund.", "charge.refund", "invoice_payment.")
-    ):
+    """Some events do not name the customer: then our own rows do, or else the provider's."""
+    if row.customer_id:
         return row.customer_id
+    known = Customer.objects.filter(
+        Q(account__payments__provider_id=row.payment_id or None)
+        | Q(account__invoices__provider_id=row.invoice_id or None)
+    )
+    if customer := known.first():
+        return customer.provider_id
     with calling() as stripe:
-        if row.type.startswith("invoice_payment."):
-            made = stripe.v1.invoice_payments.retrieve(row.object_id, params={"expand": ["invoice"]})
-            return sync.id_of(getattr(made.invoice, "customer", None))
-        about: Any = (
-            stripe.v1.disputes.retrieve(row.object_id, params={"expand": ["charge"]})
-            if row.type.startswith("charge.dispute")
-            else stripe.v1.refunds.retrieve(row.object_id, params={"expand": ["charge"]})
-        )
-    return sync.id_of(about.charge.customer) if about.charge else ""
+        about: Any = None
+        if row.payment_id:
+            about = stripe.v1.payment_intents.retrieve(row.payment_id)
+        elif row.invoice_id:
+            about = stripe.v1.invoices.retrieve(row.invoice_id)
+    return sync.id_of(about.customer) if about else ""
 
 
 def _put_off(held: Any, row: Incoming, why: str, *, at: dt.datetime) -> None:
@@ -131,54 +154,47 @@ def _put_off(held: Any, row: Incoming, why: str, *, at: dt.datetime) -> None:
     held.update(error=why[:200], lease_until=None, next_attempt_at=at + wait)
 
 
-def _subscription(customer: Customer, row: Incoming, at: dt.datetime) -> None:
-    sync.sync_subscription(customer, row.object_id, at=at)
+def _subscription(customer: Customer, provider_id: str, at: dt.datetime) -> set[Target]:
+    sync.sync_subscription(customer, provider_id, at=at)
+    return set()
 
 
-def _invoice(customer: Customer, row: Incoming, at: dt.datetime) -> None:
-    if row.type not in ("invoice.upcoming", "invoice.deleted"):
-        sync.sync_invoice(customer, row.object_id, at=at)
+def _invoice(customer: Customer, provider_id: str, at: dt.datetime) -> set[Target]:
+    return {("payment", intent) for intent in sync.sync_invoice(customer, provider_id, at=at)}
 
 
-def _payment_of(kind: str) -> Callable[[Customer, Incoming, dt.datetime], None]:
-    def apply(customer: Customer, row: Incoming, at: dt.datetime) -> None:
-        with calling() as stripe:
-            service: Any = getattr(stripe.v1, kind)
-            intent = sync.id_of(service.retrieve(row.object_id).payment_intent)
-        if intent:
-            sync.sync_payment(customer, intent, at=at)
-
-    return apply
+def _payment(customer: Customer, provider_id: str, at: dt.datetime) -> set[Target]:
+    sync.sync_payment(customer, provider_id, at=at)
+    return set()
 
 
-def _intent(customer: Customer, row: Incoming, at: dt.datetime) -> None:
-    sync.sync_payment(customer, row.object_id, at=at)
-
-
-def _invoice_payment(customer: Customer, row: Incoming, at: dt.datetime) -> None:
-    with calling() as stripe:
-        made = stripe.v1.invoice_payments.retrieve(row.object_id)
-    sync.sync_invoice(customer, sync.id_of(made.invoice), at=at)
-
-
-def _customer(customer: Customer, row: Incoming, at: dt.datetime) -> None:
+def _customer(customer: Customer, provider_id: str, at: dt.datetime) -> set[Target]:
     sync.sync_customer(customer, at=at)
+    return set()
 
 
-def _card_saved(customer: Customer, row: Incoming, at: dt.datetime) -> None:
-    cards.adopt_saved_card(customer, row.object_id, at=at)
+def _card_saved(customer: Customer, provider_id: str, at: dt.datetime) -> set[Target]:
+    cards.adopt_saved_card(customer, provider_id, at=at)
+    return set()
 
 
-#: By the beginning of the event's type; the longest first.
-_APPLY: dict[str, Callable[[Customer, Incoming, dt.datetime], None]] = {
-    "customer.subscription.": _subscription,
-    "customer.": _customer,
-    "invoice_payment.": _invoice_payment,
-    "invoice.": _invoice,
-    "payment_intent.succeeded": _intent,
-    "setup_intent.succeeded": _card_saved,
-    "charge.dispute.": _payment_of("disputes"),
-    "charge.refund.": _payment_of("refunds"),
-    "charge.": _payment_of("charges"),
-    "refund.": _payment_of("refunds"),
+#: By the beginning of the event's type, the longest first: what to look at, and the column with its id.
+_TARGETS: dict[str, Target] = {
+    "customer.subscription.": ("subscription", "object_id"),
+    "customer.": ("customer", "customer_id"),
+    "invoice_payment.": ("invoice", "invoice_id"),
+    "invoice.": ("invoice", "object_id"),
+    "payment_intent.succeeded": ("payment", "object_id"),
+    "setup_intent.succeeded": ("card", "object_id"),
+    "charge.": ("payment", "payment_id"),
+    "refund.": ("payment", "payment_id"),
+}
+#: An invoice is looked at before the payments on it, which it brings along.
+_ORDER = ("subscription", "invoice", "payment", "customer", "card", "")
+_LOOK: dict[str, Callable[[Customer, str, dt.datetime], set[Target]]] = {
+    "subscription": _subscription,
+    "invoice": _invoice,
+    "payment": _payment,
+    "customer": _customer,
+    "card": _card_saved,
 }

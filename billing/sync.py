@@ -18,7 +18,7 @@ from billing.locks import writing_customer
 from billing.models import Customer, Dispute, Invoice, InvoiceLine, Payment, Plan, Refund, Subscription
 from billing.notices import owe_payers
 from billing.signals import payment_received, subscription_changed
-from billing.stripe_api import calling, metadata_of, optional
+from billing.stripe_api import StripeRefused, calling, metadata_of, optional
 
 #: Older invoices that are settled move only by an event, and those are back-filled.
 RECENT = dt.timedelta(days=40)
@@ -145,8 +145,9 @@ def _open_account(account: Account, row: Subscription, *, at: dt.datetime) -> No
 def sync_customer(customer: Customer, *, at: dt.datetime) -> None:
     """Fetch the customer: its credit, and the card that is charged.
 
-    That is the live subscription's own card, else the customer's: whichever event comes last, the
-    answer is the same.
+    That is the live subscription's own card, else the customer's, else the one we know as long as it
+    has not been taken off: whichever event comes last, the answer is the same, and who left can come
+    back with it.
     """
     with writing_customer(customer), calling() as stripe:
         fetched = stripe.v1.customers.retrieve(
@@ -167,8 +168,20 @@ def sync_customer(customer: Customer, *, at: dt.datetime) -> None:
             method = own.default_payment_method or method
         if method:
             _apply_card(customer, method, at=at)
-        else:
+        elif not _has_known_card(customer):
             _forget_card(customer, at=at)
+
+
+def _has_known_card(customer: Customer) -> bool:
+    """Whether the card that we know still belongs to the customer at the provider."""
+    known = Customer.objects.values_list("card_id", flat=True).get(pk=customer.pk)
+    if not known:
+        return False
+    try:
+        with calling() as stripe:
+            return id_of(stripe.v1.payment_methods.retrieve(known).customer) == customer.provider_id
+    except StripeRefused:
+        return False
 
 
 def _forget_card(customer: Customer, *, at: dt.datetime) -> None:
@@ -198,8 +211,8 @@ def _apply_card(customer: Customer, method: Any, *, at: dt.datetime) -> None:
 # --- Invoices and payments --------------------------------------------------------------------
 
 
-def sync_invoice(customer: Customer, provider_id: str, *, at: dt.datetime) -> None:
-    """Fetch one invoice with its lines and the payments made on it."""
+def sync_invoice(customer: Customer, provider_id: str, *, at: dt.datetime) -> list[str]:
+    """Fetch one invoice with its lines and the payments made on it; returns the payments it looked at."""
     with writing_customer(customer), calling() as stripe:
         fetched = stripe.v1.invoices.retrieve(provider_id)
         lines = list(
@@ -213,6 +226,7 @@ def sync_invoice(customer: Customer, provider_id: str, *, at: dt.datetime) -> No
         _apply_invoice(customer, fetched, lines, decline, at=at)
         for intent in intents:
             _fetch_payment(customer, intent, provider_id, at=at)
+    return intents
 
 
 def _last_decline(provider_id: str) -> str:

@@ -34,6 +34,9 @@ class Incoming(models.Model):
     type = models.CharField(_("type"), max_length=80)
     object_id = models.CharField(max_length=80, blank=True)
     customer_id = models.CharField(max_length=60, blank=True)
+    #: What it belongs to, by name only: several events about one payment or invoice need one look.
+    payment_id = models.CharField(max_length=60, blank=True)
+    invoice_id = models.CharField(max_length=60, blank=True)
     created = models.DateTimeField(_("at the provider"))
     received_at = models.DateTimeField(_("received"))
     status = models.CharField(_("status"), max_length=10, choices=Status, default=Status.NEW)
