@@ -22,11 +22,11 @@ from billing.pauses import start_pause
 from billing.stripe_api import calling
 from billing.subscriptions import start_trial
 from billing.sync import sync_everything
+from config.demo.password import PASSWORD
 from offboarding.confirmations import confirm_cancellation
 from offboarding.declarations import declare_cancellation
 from offboarding.models import Ending
 
-PASSWORD = "good-terms-demo"  # noqa: S105 (printed for whoever tries the demo)
 HOP = dt.timedelta(days=27)
 SECONDS_TO_WAIT = 60
 

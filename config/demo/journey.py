@@ -15,7 +15,7 @@ from typing import Any
 import requests
 
 from config.demo.browserless import Page, StepFailed, Visitor
-from config.demo.examples import PASSWORD
+from config.demo.password import PASSWORD
 
 CARD = {"number": "4242424242424242", "exp_month": 12, "exp_year": 2034, "cvc": "123"}
 SIGN_IN = "/accounts/login/"
