@@ -23,6 +23,7 @@ from accounts.opening import CHANGEABLE, change_account
 from accounts.panels import rendered_panels
 from accounts.people import invitations_for
 from accounts.scope import AccountRequest, account_page
+from accounts.sharing import read_once
 from accounts.standing import standing
 
 form_page = require_http_methods(["GET", "HEAD", "POST"])
@@ -76,13 +77,16 @@ def account_overview(request: AccountRequest) -> HttpResponse:
     """State in words, what comes next, what happened, and the cards of the other apps."""
     account, member, at = request.account, request.member, clock.now()
     lines, older = read_history(account, reader=member, size=RECENT)
+    with read_once(account):
+        cards = rendered_panels(account, member, at=at, request=request)
+        coming = what_comes_next(account, member, at=at)
     context = {
         "tab": "overview",
         "account": account,
         "member": member,
         "standing": standing(account, at=at),
-        "panels": rendered_panels(account, member, at=at, request=request),
-        "coming": what_comes_next(account, member, at=at),
+        "panels": cards,
+        "coming": coming,
         "lines": lines,
         "has_more": older is not None,
     }

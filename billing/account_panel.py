@@ -5,28 +5,34 @@ from typing import Any
 
 from accounts.models import Account, Member
 from accounts.panels import Panel
-from billing.coming import planned_pauses
+from billing.coming import live_subscription, planned_pauses
 from billing.models import Customer, Invoice, Subscription
 
 
 def plan_facts(account: Account, member: Member, at: dt.datetime) -> dict[str, Any] | None:
     """What is subscribed, what is charged next, the pause and the card; the money is for payers alone.
 
-    Four queries.
+    Three queries.
     """
-    rows = Subscription.objects.live().filter(account=account).select_related("plan")
-    subscription = rows.prefetch_related("pauses").first()
+    subscription = live_subscription(account)
     if not member.may_pay:
         return {"subscription": subscription} if subscription else None
     return {
         "subscription": subscription,
         "pause": next(iter(planned_pauses(subscription)), None) if subscription else None,
-        "customer": Customer.objects.filter(account=account, deleted_at=None).first(),
+        "customer": _customer(account, subscription),
         "unpaid": Invoice.objects.unpaid()
         .filter(account=account)
         .exclude(subscription__status=Subscription.Status.INCOMPLETE)
         .first(),
     }
+
+
+def _customer(account: Account, subscription: Subscription | None) -> Customer | None:
+    if subscription is None:
+        return Customer.objects.filter(account=account, deleted_at=None).first()
+    found: Customer | None = getattr(subscription.account, "customer", None)
+    return found if found and found.deleted_at is None else None
 
 
 PLAN_PANEL = Panel(code="billing.plan", order=10, template="billing/panel.html", context=plan_facts)

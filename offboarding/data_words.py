@@ -15,6 +15,7 @@ from accounts.calendar import CalendarEntry
 from accounts.classification import ANONYMISE, DELETE, KEEP, Entry, registry
 from accounts.models import Account, Member
 from accounts.panels import Panel, register
+from accounts.sharing import shared
 from offboarding import retention
 from offboarding.models import Closure
 
@@ -54,12 +55,16 @@ def _fate(entry: Entry) -> str:
 
 def data_facts(account: Account, member: Member, at: dt.datetime) -> dict[str, Any]:
     """The card: until when data is kept. One query."""
-    return {"closure": retention.open_closure(account)}
+    return {"closure": _closure(account)}
+
+
+def _closure(account: Account) -> Closure | None:
+    return shared(account, "offboarding.closure", lambda: retention.open_closure(account))
 
 
 def data_to_come(account: Account, member: Member, at: dt.datetime) -> Iterable[CalendarEntry]:
     """The day on which the data goes, where there is one. One query."""
-    closure = retention.open_closure(account)
+    closure = _closure(account)
     return end_of_data(closure, reverse("exports", args=[account.public_id])) if closure else []
 
 

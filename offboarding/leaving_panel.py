@@ -10,19 +10,17 @@ from django.utils.translation import gettext as _
 from accounts.calendar import CalendarEntry
 from accounts.models import Account, Member
 from accounts.panels import Panel
+from accounts.sharing import shared
 from offboarding import receipts, wording
 from offboarding.models import Cancellation
-from offboarding.standing import read_standing
+from offboarding.standing import read_glance
 
 
 def _latest(account: Account) -> Cancellation | None:
-    rows = Cancellation.objects.select_related("account", "quote__terms", "subscription__plan")
-    return (
-        rows.filter(account=account)
-        .exclude(status=Cancellation.Status.WITHDRAWN)
-        .order_by("-declared_at")
-        .first()
-    )
+    """The newest that was not taken back; once for a page, in one query."""
+    rows = Cancellation.objects.select_related("account", "quote__terms", "subscription__plan", "reservation")
+    rows = rows.filter(account=account).exclude(status=Cancellation.Status.WITHDRAWN)
+    return shared(account, "offboarding.latest", rows.order_by("-declared_at").first)
 
 
 def leaving_facts(account: Account, member: Member, at: dt.datetime) -> dict[str, Any] | None:
@@ -33,7 +31,7 @@ def leaving_facts(account: Account, member: Member, at: dt.datetime) -> dict[str
     return {
         "cancellation": cancellation,
         "quote": cancellation.quote,
-        "standing": read_standing(cancellation, at=at),
+        "standing": read_glance(cancellation, at=at),
         "title": wording.title(cancellation.ending),
         "receipt": receipts.receipt_path(cancellation),
     }
@@ -46,8 +44,8 @@ LEAVING_PANEL = Panel(
 
 def leaving_to_come(account: Account, member: Member, at: dt.datetime) -> Iterable[CalendarEntry]:
     """The end of access; `data_words` says when the data goes. One query."""
-    cancellation = Cancellation.objects.open().filter(account=account).first()
-    if cancellation is None:
+    cancellation = _latest(account)
+    if cancellation is None or not cancellation.is_open:
         return []
     url = reverse("leaving", args=[account.public_id, cancellation.public_id]) if member.may_pay else ""
     return [end_of_access(cancellation, url)]

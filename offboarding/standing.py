@@ -1,7 +1,7 @@
 """Where a leaving stands, for its pages and its receipt."""
 
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from billing.models import Instruction, Refund
 from offboarding.models import Cancellation, Closure, Ending, ExitSurvey, Reservation
@@ -24,21 +24,12 @@ class Standing:
     last_step_open: bool = False
 
 
-def read_standing(cancellation: Cancellation, *, at: dt.datetime) -> Standing:
-    """Read where it stands, in a fixed number of queries."""
-    reservation = Reservation.objects.filter(cancellation=cancellation).first()
-    closures = list(
-        Closure.objects.filter(account_id=cancellation.account_id, cancellation=cancellation).order_by("pk")
-    )
-    closure = closures[-1] if closures else None
+def read_glance(cancellation: Cancellation, *, at: dt.datetime) -> Standing:
+    """What a card about it shows; no query where its reservation was read with it."""
+    reservation: Reservation | None = getattr(cancellation, "reservation", None)
     return Standing(
         cancellation=cancellation,
-        refunds=list(Refund.objects.filter(reason_ref=cancellation.ref).select_related("payment")),
         reservation=reservation,
-        closure=closure,
-        is_answered=ExitSurvey.objects.filter(cancellation=cancellation).exists(),
-        waits_for_provider=cancellation.status == Cancellation.Status.RECEIVED
-        and Instruction.objects.open().filter(account_id=cancellation.account_id, attempts__gt=0).exists(),
         can_withdraw=can_withdraw(cancellation, at=at),
         can_claim=bool(
             reservation
@@ -46,13 +37,29 @@ def read_standing(cancellation: Cancellation, *, at: dt.datetime) -> Standing:
             and reservation.deadline_at >= at
             and reservation.amount
         ),
+        last_step_open=is_last_step_open(cancellation, at=at),
+    )
+
+
+def read_standing(cancellation: Cancellation, *, at: dt.datetime) -> Standing:
+    """Read where it stands, in a fixed number of queries."""
+    closures = list(
+        Closure.objects.filter(account_id=cancellation.account_id, cancellation=cancellation).order_by("pk")
+    )
+    closure = closures[-1] if closures else None
+    return replace(
+        read_glance(cancellation, at=at),
+        refunds=list(Refund.objects.filter(reason_ref=cancellation.ref).select_related("payment")),
+        closure=closure,
+        is_answered=ExitSurvey.objects.filter(cancellation=cancellation).exists(),
+        waits_for_provider=cancellation.status == Cancellation.Status.RECEIVED
+        and Instruction.objects.open().filter(account_id=cancellation.account_id, attempts__gt=0).exists(),
         can_stop_deletion=bool(
             # Stopped once, what follows is the ordinary retention, which nobody has to stop.
             len(closures) == 1
             and can_stop_deletion(closures[0], at=at)
             and cancellation.ending == Ending.CLOSE_DELETE
         ),
-        last_step_open=is_last_step_open(cancellation, at=at),
     )
 
 
