@@ -2,20 +2,24 @@
 
 import datetime as dt
 
-from django.db.models import Max
-
+from accounts.models import JobRun
 from billing import inbox
 from billing.models import Incoming
 from billing.stripe_api import calling
 
-OVERLAP = dt.timedelta(hours=1)
+JOB = "billing.backfill"
+OVERLAP = dt.timedelta(hours=2)
 HORIZON = dt.timedelta(days=29)  # the provider keeps events for 30 days
 
 
 def fetch_missed_events(*, at: dt.datetime) -> int:
-    """Take in every event since the newest we have, less an hour; returns how many were not known yet."""
-    newest = Incoming.objects.aggregate(newest=Max("created"))["newest"]
-    since = max(newest - OVERLAP if newest else at - HORIZON, at - HORIZON)
+    """Take in every event since the last time this was done; returns how many were not known yet.
+
+    The newest event that came says nothing about those before it: webhooks may have come on while
+    others were lost, for as long as no worker ran.
+    """
+    last = JobRun.objects.filter(name=JOB, error="").exclude(finished_at=None).order_by("-slot").first()
+    since = max(last.started_at - OVERLAP if last else at - HORIZON, at - HORIZON)
     before = Incoming.objects.count()
     with calling() as stripe:
         listed = stripe.v1.events.list(params={"created": {"gte": int(since.timestamp())}, "limit": 100})

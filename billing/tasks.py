@@ -41,5 +41,5 @@ def refresh_customer(customer_pk: int, setup_intent: str = "") -> None:
 @shared_task(name="billing.reconcile")
 def reconcile() -> int:
     """Compare live subscriptions and moving refunds with the provider; fill gaps in the events (hourly)."""
-    run_job("billing.backfill", HOUR, backfill.fetch_missed_events)
+    run_job(backfill.JOB, HOUR, backfill.fetch_missed_events)
     return run_job("billing.reconcile", HOUR, reconciliation.reconcile_due)
