@@ -27,6 +27,7 @@ class House:
         self._file = folder / "sandbox.sqlite3"
         self._number = 0
         self._worlds: dict[str, SandboxAccount] = {}
+        self._moments: dict[str, str] = {}
         self._spare: dict[str, list[SandboxAccount]] = {}
         env = os.environ | {"DATABASE_URL": self._url or f"sqlite:///{folder / 'none.sqlite3'}"}
         self._parent = subprocess.Popen(
@@ -51,7 +52,8 @@ class House:
     def travel(self, journey: str, **more: Any) -> "Run":
         """One journey on a fresh copy of its world."""
         run = Run(self, journey)
-        run.result = self.tell("travel", run.folder, run.database, run.account, journey=journey, **more)
+        more |= {"journey": journey, "moment": self._moments[run.world]}
+        run.result = self.tell("travel", run.folder, run.database, run.account, **more)
         return run
 
     def tell(self, do: str, folder: Path, database: str, account: SandboxAccount, **more: Any) -> Any:
@@ -76,7 +78,8 @@ class House:
         folder, account = self.folder / world, self._open(webhook_url=PULL_URL)
         folder.mkdir()
         database = self._database(world, source=self._empty)
-        self.tell("prepare", folder, database, account, world=world)
+        made = self.tell("prepare", folder, database, account, world=world)
+        self._moments[world] = made["answer"]["moment"]
         self._worlds[world] = account
 
     def stock(self, world: str, copies: int) -> None:

@@ -118,10 +118,11 @@ def come_to_rest(*, with_backfill: bool = False) -> None:
 
 
 def what_is_left() -> list[str]:
-    """What the worker would still do in the next minutes."""
+    """What the worker would still do in the next minutes, and what it has given up."""
     at = clock.now()
     rows = [
         *Instruction.objects.open().values_list("kind", "status", "error"),
+        *Instruction.objects.filter(status="dead").values_list("kind", "status", "error"),
         *Incoming.objects.filter(status="new").values_list("type", "status", "error"),
         *Notice.objects.filter(status__in=("owed", "sending"), window_from__lte=at).values_list(
             "kind", "status", "reason"
@@ -260,6 +261,15 @@ def subscribe(one: Traveller) -> None:
     sync_everything(Customer.objects.get(account=one.account), at=clock.now())
 
 
+def from_first_to_last(one: Traveller) -> None:
+    """Pay for the first time, use most of the month, stop now."""
+    subscribe(one)
+    advance(clock, clock.now() + INTO_THE_PERIOD)
+    come_to_rest()
+    one.browser = owners_browser(one.account)
+    stop_now(one)
+
+
 @dataclass(frozen=True)
 class Journey:
     """The world it starts from, the ending that is declared first ("": none), and its steps."""
@@ -280,4 +290,5 @@ JOURNEYS = {
     "unpaid_used": Journey("unpaid_used", "stop_now", stop_now_at_once),
     "credit": Journey("credit", "stop_now", stop_now_at_once),
     "subscribe": Journey("new", "", subscribe),
+    "from_first_to_last": Journey("new", "", from_first_to_last),
 }

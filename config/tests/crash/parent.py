@@ -4,6 +4,7 @@ One JSON command per line in, one JSON answer per line out. A fork has what a fr
 nothing of those that were killed before it; it only saves the second that loading takes.
 """
 
+import datetime as dt
 import json
 import os
 import sys
@@ -101,7 +102,9 @@ def prepare(command: dict[str, Any]) -> Any:
     WORLDS[command["world"]]()
     come_to_rest()
     assert not what_is_left(), what_is_left()
-    return {}
+    from accounts import clock
+
+    return {"moment": clock.now().isoformat()}
 
 
 def travel(command: dict[str, Any]) -> Any:
@@ -110,9 +113,13 @@ def travel(command: dict[str, Any]) -> Any:
     from config.tests.crash.journeys import JOURNEYS, come_to_rest
     from config.tests.crash.points import Points
 
+    _turn_back(command)
     one = _traveller(command)
     _take_guards_off(command)
     _make_weather(command)
+    if command.get("is_patient"):
+        one.declare(JOURNEYS[command["journey"]].ending)
+        come_to_rest()
     points = Points(Path(command["folder"]) / "points", command.get("kill_at", 0))
     points.watch()
     mails.watching = points
@@ -139,6 +146,13 @@ def recover(command: dict[str, Any]) -> Any:
     return report.outcome(Path(command["folder"]) / "mails")
 
 
+def _turn_back(command: dict[str, Any]) -> None:
+    """Every journey begins at the moment its world was ready, however long ago that is by now."""
+    from accounts import clock
+
+    clock.turn_to(dt.datetime.fromisoformat(command["moment"]))
+
+
 def _make_weather(command: dict[str, Any]) -> None:
     """What the provider and the network do wrong on this journey."""
     from billing.tests.worlds import control
@@ -160,11 +174,14 @@ def _take_guards_off(command: dict[str, Any]) -> None:
     """For the negative controls only: the named guard does nothing in this child."""
     import secrets
 
-    from billing import provider_writes
+    from billing import inbox, provider_writes
 
     if "refund_key" in command.get("guards_off", []):
         provider_writes._find_refund = lambda stripe, desired: None
         provider_writes.keyed = lambda key: {"idempotency_key": secrets.token_hex(16)}
+    if "event_once" in command.get("guards_off", []):
+        row = inbox._row
+        inbox._row = lambda event, at: row(event | {"id": secrets.token_hex(16)}, at=at)
 
 
 COMMANDS = {"migrate": migrate, "prepare": prepare, "travel": travel, "recover": recover}
