@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from accounts.ids import new_id
 
@@ -24,8 +25,8 @@ class Export(models.Model):
     class Status(models.TextChoices):
         QUEUED = "queued", _("waiting")
         RUNNING = "running", _("being made")
-        READY = "ready", _("ready")
-        FAILED = "failed", _("failed")
+        READY = "ready", pgettext_lazy("download", "ready")
+        FAILED = "failed", pgettext_lazy("download", "failed")
         EXPIRED = "expired", _("expired")
 
     public_id = models.CharField(max_length=26, unique=True, default=new_id, editable=False)
@@ -42,7 +43,7 @@ class Export(models.Model):
     lease_until = models.DateTimeField(null=True, blank=True)
     lease_token = models.CharField(max_length=32, blank=True)
     requested_at = models.DateTimeField(_("asked for"))
-    ready_at = models.DateTimeField(_("ready"), null=True, blank=True)
+    ready_at = models.DateTimeField(pgettext_lazy("time", "ready"), null=True, blank=True)
     expires_at = models.DateTimeField(_("available until"), null=True, blank=True)
 
     objects = ExportQuerySet.as_manager()
@@ -97,7 +98,7 @@ class Closure(models.Model):
     """The promise that an account's data goes on a date (D1, D2)."""
 
     class Status(models.TextChoices):
-        SCHEDULED = "scheduled", _("scheduled")
+        SCHEDULED = "scheduled", pgettext_lazy("deletion", "scheduled")
         PURGING = "purging", _("being deleted")
         DONE = "done", _("deleted")
         CANCELLED = "cancelled", _("called off")
