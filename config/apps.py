@@ -33,9 +33,11 @@ class ProjectConfig(AppConfig):
         from django.conf import settings
 
         from config import checks  # noqa: F401 (registers them)
+        from config.borrowed_words import name_columns
         from config.logs import configure
         from config.roles import write_roles
 
+        name_columns()
         # An app without models gets no signal of its own.
         post_migrate.connect(
             create_cache_table, sender=apps.get_app_config("accounts"), dispatch_uid="shared_cache"
