@@ -11,9 +11,9 @@ from billing.customers import ensure_customer
 from billing.instructions import instruct
 from billing.models import Customer, Instruction, Plan, Subscription
 from billing.outgoing import send_while_waiting
-from billing.stripe_api import StripeUnavailable, calling, metadata_of
+from billing.stripe_api import StripeUnavailable, calling, id_of, metadata_of
 from billing.subscriptions import desired_subscription, free_until
-from billing.sync import id_of, sync_customer
+from billing.sync import sync_customer
 
 
 def start_card(account: Account, *, by: By, at: dt.datetime, plan: Plan | None = None) -> str:

@@ -12,9 +12,10 @@ from billing.customers import ensure_customer
 from billing.instructions import instruct
 from billing.models import Customer, Instruction, Invoice, Plan, Subscription
 from billing.outgoing import send_while_waiting
-from billing.stripe_api import StripeUnavailable, calling
+from billing.stripe_api import StripeUnavailable, calling, id_of
 from billing.subscriptions import desired_subscription, free_until
-from billing.sync import id_of, sync_invoice, sync_subscription
+from billing.sync import sync_subscription
+from billing.sync_invoices import sync_invoice
 
 
 @dataclass(frozen=True)

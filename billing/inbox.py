@@ -11,7 +11,7 @@ from django.db.models import F, Q
 
 from accounts.doorbell import ring
 from accounts.models import Account
-from billing import cards, sync
+from billing import cards, sync, sync_invoices
 from billing.locks import Busy
 from billing.models import Customer, Incoming
 from billing.stripe_api import (
@@ -20,6 +20,7 @@ from billing.stripe_api import (
     StripeThrottled,
     StripeUnavailable,
     calling,
+    id_of,
 )
 
 logger = logging.getLogger(__name__)
@@ -142,7 +143,7 @@ def _customer_id(row: Incoming) -> str:
             about = stripe.v1.payment_intents.retrieve(row.payment_id)
         elif row.invoice_id:
             about = stripe.v1.invoices.retrieve(row.invoice_id)
-    return sync.id_of(about.customer) if about else ""
+    return id_of(about.customer) if about else ""
 
 
 def _put_off(held: Any, row: Incoming, why: str, *, at: dt.datetime) -> None:
@@ -160,11 +161,11 @@ def _subscription(customer: Customer, provider_id: str, at: dt.datetime) -> set[
 
 
 def _invoice(customer: Customer, provider_id: str, at: dt.datetime) -> set[Target]:
-    return {("payment", intent) for intent in sync.sync_invoice(customer, provider_id, at=at)}
+    return {("payment", intent) for intent in sync_invoices.sync_invoice(customer, provider_id, at=at)}
 
 
 def _payment(customer: Customer, provider_id: str, at: dt.datetime) -> set[Target]:
-    sync.sync_payment(customer, provider_id, at=at)
+    sync_invoices.sync_payment(customer, provider_id, at=at)
     return set()
 
 

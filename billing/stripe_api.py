@@ -4,6 +4,7 @@ Every write goes out with an idempotency key that a row of ours holds already; t
 retries, which would invent keys, are off.
 """
 
+import datetime as dt
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -82,6 +83,21 @@ def metadata_of(fetched: stripe.StripeObject) -> dict[str, str]:
     """The metadata as a plain dictionary; the library's objects are none."""
     metadata = optional(fetched, "metadata")
     return dict(metadata.to_dict()) if metadata else {}
+
+
+def instant(epoch: int) -> dt.datetime:
+    """The provider's epoch seconds as a moment in UTC."""
+    return dt.datetime.fromtimestamp(epoch, dt.UTC)
+
+
+def moment(epoch: int | None) -> dt.datetime | None:
+    """The same for a field that may be empty."""
+    return None if epoch is None else instant(epoch)
+
+
+def id_of(value: Any) -> str:
+    """The id of a field that holds an id or an expanded object."""
+    return "" if value is None else value if isinstance(value, str) else str(value.id)
 
 
 def read_event(body: bytes, signature: str) -> dict[str, Any] | None:
