@@ -2,6 +2,9 @@
 
 import datetime as dt
 from dataclasses import dataclass, replace
+from typing import Any
+
+from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
 
 from accounts.law import withdrawal_days
 from accounts.models import Acceptance, Account, Member
@@ -18,25 +21,26 @@ def read_situation(account: Account, *, at: dt.datetime, of: Subscription | None
     refund away. Without it the live one is meant.
     """
     rows = Subscription.objects.select_related("plan").filter(account=account)
-    subscription = rows.filter(pk=of.pk).first() if of else rows.live().first()
+    subscription = _with_pause(rows.filter(pk=of.pk) if of else rows.live()).first()
+    around = _around(account)
     invoices = _invoices(account, subscription)
-    gifts = _free_time(account)
+    given = _given(account) if around["has_free_time"] else []
+    gifts = [_free_time(row) for row in given]
+    credited = _credited(account) if around["has_credits"] else {}
     paid = [i for i in invoices if i.status == Invoice.Status.PAID and _runs_on(i, gifts, at)]
     open_ = [i for i in invoices if i.status == Invoice.Status.OPEN and i.amount_remaining > 0]
-    pause = (
-        Pause.objects.filter(subscription=subscription, status="planned").first() if subscription else None
-    )
+    pause = _agreed_pause(subscription)
     billing = RefundFacts(
-        invoices=tuple(_paid_invoice(i, gifts, _credited(account)) for i in paid),
+        invoices=tuple(_paid_invoice(i, gifts, credited) for i in paid),
         declared_at=int(at.timestamp()),
         zone=account.time_zone,
         renewal_at=_renewal(paid),
-        last_voluntary_refund_at=_last_voluntary_refund(account),
+        last_voluntary_refund_at=_epoch(around["last_voluntary_refund"]),
         contract_concluded_at=_epoch(
             subscription.started_at if subscription and not subscription.is_local else None
         ),
         withdrawal_days=withdrawal_days(account.country, account.kind),
-        immediate_start_consented=_consented(account),
+        immediate_start_consented=around["has_consented"],
     )
     return Situation(
         start=_start_of(subscription, pause, open_),
@@ -47,15 +51,55 @@ def read_situation(account: Account, *, at: dt.datetime, of: Subscription | None
         subscription=subscription.public_id if subscription else "",
         period_end=_epoch(_paid_end(subscription, pause, at)),
         unpaid_since=_epoch(min((i.created_at for i in open_), default=None)),
-        teammates=Member.objects.current().filter(account=account).count() - 1,
-        last_free_days_at=_last_free_days(account),
+        teammates=(around["seats"] or 0) - 1,
+        last_free_days_at=_epoch(given[-1].cancellation.confirmed_at) if given else None,
         billing=billing,
         unpaid=tuple(_unpaid_invoice(i) for i in open_),
         charging=sum(i.amount_due for i in invoices if i.status == Invoice.Status.DRAFT),
     )
 
 
-def _start_of(subscription: Subscription | None, pause: Pause | None, unpaid: list[Invoice]) -> Start:
+def _around(account: Account) -> dict[str, Any]:
+    """What stands beside subscription and invoices, in one query; what is rare is only asked after."""
+    mine = {"account": OuterRef("pk")}
+    refunds = Refund.objects.alive().filter(is_voluntary=True, **mine).order_by("-created_at")
+    seats = Member.objects.current().filter(**mine).order_by().values("account")
+    rows = Account.objects.filter(pk=account.pk)
+    found = rows.values(
+        last_voluntary_refund=Subquery(refunds.values("created_at")[:1]),
+        seats=Subquery(seats.annotate(number=Count("pk")).values("number")),
+        has_consented=Exists(Acceptance.objects.filter(immediate_start=True, **mine)),
+        has_free_time=Exists(Reservation.objects.filter(cancellation__account=OuterRef("pk"))),
+        has_credits=Exists(_credits().filter(**mine)),
+    ).get()
+    return {**found}
+
+
+@dataclass(frozen=True)
+class AgreedPause:
+    """From when until when nothing is charged."""
+
+    starts_at: dt.datetime
+    resumes_at: dt.datetime
+
+
+def _with_pause(rows: QuerySet[Subscription]) -> QuerySet[Subscription]:
+    """Each with its agreed pause; a constraint says that there is one at most."""
+    pauses = Pause.objects.filter(subscription=OuterRef("pk"), status=Pause.Status.PLANNED)
+    return rows.annotate(
+        pause_starts_at=Subquery(pauses.values("starts_at")[:1]),
+        pause_resumes_at=Subquery(pauses.values("resumes_at")[:1]),
+    )
+
+
+def _agreed_pause(row: Any) -> AgreedPause | None:
+    """Of a row that `_with_pause` read."""
+    if row is None or row.pause_starts_at is None:
+        return None
+    return AgreedPause(row.pause_starts_at, row.pause_resumes_at)
+
+
+def _start_of(subscription: Subscription | None, pause: AgreedPause | None, unpaid: list[Invoice]) -> Start:
     if subscription is None:
         return Start.ENDED
     if pause is not None:
@@ -72,7 +116,9 @@ def _start_of(subscription: Subscription | None, pause: Pause | None, unpaid: li
     )
 
 
-def _paid_end(subscription: Subscription | None, pause: Pause | None, at: dt.datetime) -> dt.datetime | None:
+def _paid_end(
+    subscription: Subscription | None, pause: AgreedPause | None, at: dt.datetime
+) -> dt.datetime | None:
     """The end of what is paid. In a pause that has begun it is the day on which charging would resume."""
     if subscription is None or pause is None:
         return subscription.period_end if subscription else None
@@ -102,12 +148,14 @@ class FreeTime:
     seconds: int
 
 
-def _free_time(account: Account) -> list[FreeTime]:
-    rows = Reservation.objects.filter(cancellation__account=account).select_related("quote").order_by("pk")
-    return [
-        FreeTime(row.quote.measured_at, int((row.free_until - row.quote.measured_at).total_seconds()))
-        for row in rows
-    ]
+def _given(account: Account) -> list[Reservation]:
+    rows = Reservation.objects.filter(cancellation__account=account)
+    return list(rows.select_related("quote", "cancellation").order_by("pk"))
+
+
+def _free_time(row: Reservation) -> FreeTime:
+    since = row.quote.measured_at
+    return FreeTime(since, int((row.free_until - since).total_seconds()))
 
 
 def _given_within(invoice: Invoice, gifts: list[FreeTime]) -> FreeTime | None:
@@ -116,11 +164,14 @@ def _given_within(invoice: Invoice, gifts: list[FreeTime]) -> FreeTime | None:
     return next((g for g in gifts if any(line.starts_at <= g.since < line.ends_at for line in lines)), None)
 
 
+def _credits() -> QuerySet[Instruction]:
+    rows: QuerySet[Instruction] = Instruction.objects.filter(kind=Instruction.Kind.CREDIT)
+    return rows.exclude(status__in=("superseded", "dead", "abandoned"))
+
+
 def _credited(account: Account) -> dict[str, int]:
     """What already went back to the balance, by invoice."""
-    rows = Instruction.objects.filter(account=account, kind=Instruction.Kind.CREDIT).exclude(
-        status__in=("superseded", "dead", "abandoned")
-    )
+    rows = _credits().filter(account=account)
     total: dict[str, int] = {}
     for row in rows:
         invoice = row.subject.rpartition(":")[2]
@@ -183,31 +234,6 @@ def _line(line: InvoiceLine) -> PaidLine:
         starts=int(line.starts_at.timestamp()),
         ends=int(line.ends_at.timestamp()),
     )
-
-
-def _last_voluntary_refund(account: Account) -> int | None:
-    newest = (
-        Refund.objects.alive()
-        .filter(account=account, is_voluntary=True)
-        .order_by("-created_at")
-        .values_list("created_at", flat=True)
-        .first()
-    )
-    return _epoch(newest)
-
-
-def _last_free_days(account: Account) -> int | None:
-    newest = (
-        Reservation.objects.filter(cancellation__account=account)
-        .order_by("-pk")
-        .values_list("cancellation__confirmed_at", flat=True)
-        .first()
-    )
-    return _epoch(newest)
-
-
-def _consented(account: Account) -> bool:
-    return Acceptance.objects.filter(account=account, immediate_start=True).exists()
 
 
 def _epoch(moment: dt.datetime | None) -> int | None:

@@ -1,0 +1,126 @@
+"""What a page may cost: 10 queries and 100 KB for customers, 15 queries for staff."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from accounts.events import SYSTEM, By, record
+from accounts.tests.worlds import make_member, make_user, owner_of
+from billing.models import Invoice
+from offboarding.exports import request_export
+from offboarding.tests.leaving import choose, confirm, latest, owners_browser, paying_account
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("stripe_account")]
+
+QUERIES = 10
+BYTES = 100_000
+PAGES = (
+    ("account_overview", ()),
+    ("account_history", ()),
+    ("account_settings", ()),
+    ("people", ()),
+    ("leave_team", ()),
+    ("billing_overview", ()),
+    ("plans", ()),
+    ("invoices", ()),
+    ("card", ()),
+    ("exports", ()),
+    ("leave", ()),
+)
+LEAVING_PAGES = ("leaving", "leaving_survey", "leaving_offer", "leaving_confirm")
+#: Where a page leads on at once, what it leads to counts too.
+OPEN_PAGES = ("/", "/terms/", "/accounts/login/", "/accounts/signup/", "/accounts/password/reset/")
+
+
+@pytest.fixture
+def rich():
+    """A team with a plan, an unpaid invoice, a download, and a history of many people."""
+    account = paying_account()
+    for number in range(12):
+        user = make_user(f"mate{number}@example.com", name=f"Mate {number}")
+        make_member(account, "billing" if number % 2 else "member", user=user)
+        record(account, "member.invited", by=By.customer(user), at=account.created_at, subject=user.public_id)
+    request_export(
+        account.members.owners().get(), own_only=False, by=By.customer(owner_of(account)), at=now()
+    )
+    record(account, "account.active", by=SYSTEM, at=now())
+    return account
+
+
+def now():
+    from accounts import clock
+
+    return clock.now()
+
+
+def cost(browser, url):
+    """Queries and bytes of a page, once it was looked at before as people do."""
+    browser.get(url, follow=True)
+    with CaptureQueriesContext(
+        connection,
+    ) as seen:
+        answer = browser.get(url, follow=True)
+    assert answer.status_code == 200, url
+    return len(seen), len(answer.content)
+
+
+def costs(browser, urls):
+    return {url: cost(browser, url) for url in urls}
+
+
+def too_dear(found, queries=QUERIES):
+    return {url: pair for url, pair in found.items() if pair[0] > queries or pair[1] > BYTES}
+
+
+def test_every_page_of_a_rich_account_is_cheap(rich):
+    browser = owners_browser(rich)
+    found = costs(browser, [reverse(name, args=[rich.public_id, *more]) for name, more in PAGES])
+
+    assert too_dear(found) == {}
+
+
+def test_the_pages_of_leaving_are_cheap_before_the_last_step(rich):
+    browser = owners_browser(rich)
+    choose(browser, rich, "free_days")
+    at = [rich.public_id, latest(rich).public_id]
+    found = costs(browser, [reverse("account_overview", args=[rich.public_id])])
+    found |= costs(browser, [reverse(name, args=at) for name in LEAVING_PAGES])
+
+    assert too_dear(found) == {}
+
+
+def test_the_pages_of_leaving_are_cheap_afterwards(rich):
+    browser = owners_browser(rich)
+    choose(browser, rich, "free_days")
+    confirm(browser, rich)
+    at = [rich.public_id, latest(rich).public_id]
+    found = costs(browser, [reverse("account_overview", args=[rich.public_id])])
+    found |= costs(browser, [reverse("leaving", args=at), reverse("leaving_claim", args=at)])
+
+    assert too_dear(found) == {}
+
+
+def test_an_invoice_is_cheap(rich):
+    invoice = Invoice.objects.get(account=rich)
+    found = costs(owners_browser(rich), [reverse("invoice", args=[rich.public_id, invoice.number])])
+
+    assert too_dear(found) == {}
+
+
+def test_the_pages_for_anyone_are_cheap(rich, client):
+    assert too_dear(costs(client, OPEN_PAGES)) == {}
+
+
+def test_the_list_of_accounts_costs_the_same_for_many(rich):
+    user = owner_of(rich)
+    for number in range(8):
+        make_member(paying_free(number), "member", user=user)
+
+    assert too_dear(costs(owners_browser(rich), ["/a/?all"])) == {}
+
+
+def paying_free(number):
+    from accounts.tests.worlds import make_account
+
+    return make_account(name=f"Company {number}")
