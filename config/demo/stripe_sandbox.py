@@ -71,12 +71,6 @@ class SandboxAccount:
         body = None if document is None else json.dumps(document).encode()
         return self._send(method, path, body, "application/json")
 
-    def deliveries(self) -> list[dict[str, Any]]:
-        """Signed webhook deliveries that wait to be pulled; each is handed out as the webhook plan says."""
-        answer = self.control("GET", "/_sandbox/deliveries")
-        found: list[dict[str, Any]] = answer["data"] if isinstance(answer, dict) else answer
-        return found
-
     def _send(self, method: str, path: str, body: bytes | None, content_type: str) -> Any:
         request = urllib.request.Request(self.url + path, data=body, method=method)
         request.add_header("Authorization", f"Bearer {self.secret_key}")

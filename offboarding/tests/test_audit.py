@@ -25,24 +25,11 @@ from billing.models import (
     RefundMovement,
     Subscription,
 )
-from billing.tests.worlds import run_worker
 from offboarding.models import Cancellation, Closure, Erasure, ExitSurvey, Quote, Reservation
-from offboarding.tests.leaving import choose, confirm, owners_browser, paying_account
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("stripe_account")]
+pytestmark = pytest.mark.django_db
 
 HOURS_25 = dt.timedelta(hours=25)
-
-
-@pytest.fixture
-def left(clock):
-    """Someone left with a full refund that keeps access; nothing is wrong."""
-    account = paying_account()
-    browser = owners_browser(account)
-    choose(browser, account, "stop_now")
-    confirm(browser, account)
-    run_worker()
-    return account
 
 
 def broken(at):

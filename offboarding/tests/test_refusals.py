@@ -9,22 +9,9 @@ from django.db.models import F
 from accounts.audit import invariants
 from accounts.models import Event, Notice
 from billing.models import Instruction, Payment, Refund
-from billing.tests.worlds import run_worker
 from offboarding.models import Cancellation, Closure, Reservation
-from offboarding.tests.leaving import choose, confirm, owners_browser, paying_account
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("stripe_account")]
-
-
-@pytest.fixture
-def left(clock):
-    """Someone left with a full refund and access to the end."""
-    account = paying_account()
-    browser = owners_browser(account)
-    choose(browser, account, "stop_now")
-    confirm(browser, account)
-    run_worker()
-    return account
+pytestmark = pytest.mark.django_db
 
 
 def again(row, **changes):
