@@ -27,7 +27,7 @@ from offboarding.tests.situations import (
     years_pass,
 )
 
-# The arithmetic and the provider are what is proven here, at two billing periods a cell: one database is enough.
+# Proven here are the arithmetic and the provider, two billing periods a cell: one database is enough.
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("stripe_account"), pytest.mark.once]
 
 #: The clock runs on while a test works.
