@@ -252,6 +252,7 @@ def subscribe(one: Traveller) -> None:
         try:
             checkout = start_checkout(one.account, plan, by=by, at=clock.now())
         except StripeUnavailable:
+            time.sleep(0.3)
             clock.turn_to(clock.now() + A_WHILE)
             run_worker()
             continue
