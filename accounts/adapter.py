@@ -5,6 +5,7 @@ from typing import Any
 from allauth.account.adapter import DefaultAccountAdapter
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import translation
 from django.utils.translation import gettext as _
 
 from accounts import clock
@@ -18,6 +19,11 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """Nobody can accept terms that do not exist: without any in force there is no sign-up."""
         return Terms.objects.published().filter(in_force_from__lte=clock.now()).exists()
+
+    def login(self, request: HttpRequest, user: User) -> None:
+        """From here on in the person's own language, the message that says so included."""
+        super().login(request, user)
+        translation.activate(user.language)
 
     def get_login_redirect_url(self, request: HttpRequest) -> str:
         """To the accounts; who followed an invitation finds it there."""
