@@ -148,6 +148,9 @@ ADMIN = (
     gettext_noop("You have been successfully logged out from the administration"),
 )
 
+#: The apps, as the admin's breadcrumbs call them.
+APPS = (gettext_noop("Accounts"), gettext_noop("Billing"), gettext_noop("Offboarding"))
+
 #: Columns that the admin calls by their name in the database.
 COLUMNS = (
     gettext_noop("accepted at"),
@@ -317,12 +320,14 @@ _in_words = lazy(gettext, str)
 
 
 def name_columns() -> None:
-    """Give each field that has no name of its own its column's name, translated when it is read.
+    """Give each app and each field that has no name of its own its name in code, translated when read.
 
     Migrations ask a field for the name that it was given, so they see no change.
     """
-    for app in ("accounts", "billing", "offboarding"):
-        for model in apps.get_app_config(app).get_models():
+    for name in ("accounts", "billing", "offboarding"):
+        app = apps.get_app_config(name)
+        app.verbose_name = _in_words(str(app.verbose_name))
+        for model in app.get_models():
             for field in model._meta.concrete_fields:
                 if isinstance(field.verbose_name, str):
                     field.verbose_name = _in_words(field.verbose_name)
