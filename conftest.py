@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -61,6 +62,18 @@ def stripe_account(sandbox_url: str, settings: Any, monkeypatch: pytest.MonkeyPa
     account = SandboxAccount.open(sandbox_url, webhook_url=PULL_URL)
     point_settings_at(account, settings, monkeypatch)
     return account
+
+
+@pytest.fixture(scope="module")
+def stripe_account_of_module(sandbox_url: str) -> Iterator[SandboxAccount]:
+    """The same for a whole module, for worlds that several of its tests share."""
+    from django.test import override_settings
+
+    account, pointed = SandboxAccount.open(sandbox_url, webhook_url=PULL_URL), SimpleNamespace()
+    with pytest.MonkeyPatch.context() as patch:
+        point_settings_at(account, pointed, patch)
+        with override_settings(**vars(pointed)):
+            yield account
 
 
 def point_settings_at(account: SandboxAccount, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:

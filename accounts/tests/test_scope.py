@@ -140,7 +140,7 @@ def test_our_part_of_the_overview_costs_the_same_however_much_there_is(
     client.get("/")
 
     # session, person, seat; events, names; mails to come
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(5):
         assert client.get(url).status_code == 200
 
 
