@@ -1,7 +1,6 @@
 """A world that costs seconds to make, made once for a module whose tests only look at it or break it."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from django.db import connection, transaction
