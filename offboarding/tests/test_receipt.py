@@ -51,7 +51,7 @@ def test_its_address_cannot_be_guessed_and_is_not_kept_by_anyone(account):
     assert len(path.strip("/").split("/")[1]) == 43  # 256 bits
     assert path.strip("/").split("/")[1] not in str(vars(cancellation))
     assert page["Cache-Control"] == "no-store"
-    assert page["Referrer-Policy"] == "no-referrer"
+    assert page["Referrer-Policy"] == "same-origin"
     assert page["X-Robots-Tag"] == "noindex"
 
 
