@@ -23,6 +23,8 @@ class CalendarEntry:
     text: "StrOrPromise"
     why: "StrOrPromise" = ""
     url: str = ""
+    #: A mail that will be sent, named by its title.
+    is_mail: bool = False
 
 
 Source = Callable[[Account, Member, dt.datetime], Iterable[CalendarEntry]]
@@ -57,5 +59,6 @@ def mail_entries(notices: Iterable[Notice], *, at: dt.datetime) -> list[Calendar
         if kind is not None:
             # Several recipients of one mail are one line.
             key = (notice.kind, notice.window_from)
-            seen[key] = CalendarEntry(at=max(notice.window_from, at), text=kind.title, why=kind.why)
+            when = max(notice.window_from, at)
+            seen[key] = CalendarEntry(at=when, text=kind.title, why=kind.why, is_mail=True)
     return list(seen.values())

@@ -197,7 +197,7 @@ def _show_endings(call: Call, *, moved: bool = False) -> HttpResponse:
     offered = [
         o for o in outcomes if o.is_offered and (o.ending != Ending.CLOSE_DELETE or call.member.is_owner)
     ]
-    default = offered[0].ending if offered else ""
+    default = next((o.ending for o in offered if o.ending != Ending.CLOSE_DELETE), "")
     choices = [wording.card(o, facts, is_default=o.ending == default, mark=mark) for o in offered]
     why_not = [(wording.title(o.ending), wording.why_not(o)) for o in outcomes if not o.is_offered]
     return call.render(

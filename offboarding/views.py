@@ -74,7 +74,7 @@ def _show_endings(
     offered = [
         o for o in outcomes if o.is_offered and (o.ending != Ending.CLOSE_DELETE or request.member.is_owner)
     ]
-    default = offered[0].ending if offered else ""
+    default = next((o.ending for o in offered if o.ending != Ending.CLOSE_DELETE), "")
     context = {
         "tab": "leave",
         "choices": [wording.card(o, facts, is_default=o.ending == default, mark=mark) for o in offered],

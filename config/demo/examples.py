@@ -52,7 +52,7 @@ class Workshop:
 
     def open(self, name: str, *, days_ago: int, **company: str) -> Account:
         """A person with the demo's password and an account of theirs, opened then."""
-        owner = make_person(self.email)
+        owner = make_person(self.email, language=company.get("language", "en"))
         facts = {
             "country": "ES",
             "time_zone": "Europe/Madrid",
@@ -194,7 +194,8 @@ def _free(shop: Workshop) -> None:
 
 def _past_due(shop: Workshop) -> None:
     account = shop.open("Late Bakery", days_ago=60)
-    shop.pay(account, "solo-monthly", at=shop.ago(26))
+    # As of a week before today the card is still good; the renewal a few days later meets a bad one.
+    Workshop(shop.email, shop.ago(8)).pay(account, "solo-monthly", at=shop.ago(33))
     customer = Customer.objects.get(account=account)
     with calling() as stripe:
         method = stripe.v1.payment_methods.attach(
@@ -207,8 +208,7 @@ def _past_due(shop: Workshop) -> None:
             str(Subscription.objects.live().exclude(provider_id=None).get(account=account).provider_id),
             params={"default_payment_method": method.id},
         )
-    turn_test_clock(customer.test_clock, int((shop.now + dt.timedelta(days=7)).timestamp()))
-    settle(account, at=shop.now)
+    shop.advance(account)
 
 
 def _paused(shop: Workshop) -> None:
@@ -245,7 +245,7 @@ def _left(shop: Workshop) -> None:
 def _team(shop: Workshop) -> None:
     account = shop.open("Five Together", days_ago=50)
     for name, role in (("bea", "billing"), ("mo", "member"), ("olga", "owner")):
-        person = make_person(f"{name}@five.example")
+        person = make_person(f"{name}@five.example", name=name.capitalize())
         Member.objects.create(account=account, user=person, role=role, joined_at=shop.ago(30))
     shop.pay(account, "team-monthly", at=shop.ago(22))
 
