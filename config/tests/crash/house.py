@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import shutil
 import sqlite3
 import subprocess
@@ -23,9 +24,11 @@ class House:
 
     def __init__(self, folder: Path, database_url: str) -> None:
         self.folder = folder
+        self._mark = secrets.token_hex(6)
         self._url = database_url if database_url.startswith("postgres") else ""
         self._file = folder / "sandbox.sqlite3"
         self._number = 0
+        self._databases: list[str] = []
         self._worlds: dict[str, SandboxAccount] = {}
         self._moments: dict[str, str] = {}
         self._spare: dict[str, list[SandboxAccount]] = {}
@@ -48,6 +51,9 @@ class House:
         self._parent.stdin.close()
         self._parent.wait(20)
         self._sandbox.stop()
+        if self._url:
+            for database in self._databases:
+                drop_database(self._url, database)
 
     def travel(self, journey: str, **more: Any) -> "Run":
         """One journey on a fresh copy of its world."""
@@ -120,11 +126,12 @@ class House:
 
     def _name(self, name: str) -> str:
         if self._url:
-            return f"house_{os.getpid()}_{name}"
+            return f"house_{self._mark}_{name}"
         return str(self.folder / f"{name}.sqlite3")
 
     def _database(self, name: str, *, source: str = "") -> str:
         target = self._name(name)
+        self._databases.append(target)
         if source:
             copy_database(self._url, source, target)
         else:
@@ -135,6 +142,7 @@ class House:
         """A run that ended well needs no more room."""
         shutil.rmtree(run.folder, ignore_errors=True)
         drop_database(self._url, run.database)
+        self._databases.remove(run.database)
 
     def _open(self, **more: str) -> SandboxAccount:
         return SandboxAccount.open(self._sandbox_url, **more)
