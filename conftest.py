@@ -27,25 +27,30 @@ def sandbox_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None) -> None:
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
     """On SQLite, let the flush after a transactional test pass the triggers that refuse deletion.
 
-    PostgreSQL truncates, which fires no row triggers; SQLite deletes, so they step aside for it.
+    PostgreSQL truncates, which fires no row triggers; SQLite deletes, so they step aside for it. On
+    every connection: Django opens one of its own beside a browser's event loop.
     """
     from django.db import connection
 
     if connection.vendor != "sqlite":
+        yield
         return
-    flush = connection.ops.execute_sql_flush
+    operations = type(connection.ops)
+    flush = operations.execute_sql_flush
 
-    def flush_without_triggers(statements: list[str]) -> None:
-        with connection.cursor() as cursor:
+    def flush_without_triggers(self: Any, statements: list[str]) -> None:
+        with self.connection.cursor() as cursor:
             cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
             triggers = cursor.fetchall()
         drop = [f'DROP TRIGGER "{name}"' for name, _ in triggers]
-        flush([*drop, *statements, *(sql for _, sql in triggers)])
+        flush(self, [*drop, *statements, *(sql for _, sql in triggers)])
 
-    connection.ops.execute_sql_flush = flush_without_triggers
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(operations, "execute_sql_flush", flush_without_triggers)
+        yield
 
 
 @pytest.fixture(autouse=True)

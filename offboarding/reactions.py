@@ -69,7 +69,7 @@ def follow_payment(payment: Payment, at: dt.datetime, **kwargs: Any) -> None:
         return
     rows = Cancellation.objects.open().select_related("account", "quote__terms", "subscription")
     cancellation = rows.filter(subscription=payment.invoice.subscription_id, confirmed_at=None).first()
-    if cancellation is not None:
+    if cancellation is not None and payment.invoice.created_at <= cancellation.declared_at:
         extend_to_what_is_paid(cancellation, payment.invoice, at=at)
 
 

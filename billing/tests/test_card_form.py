@@ -15,7 +15,7 @@ from billing.tests.worlds import fault, make_plan, make_subscription, run_worker
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
-    pytest.mark.usefixtures("flush_beside_a_browser", "noon", "alone"),
+    pytest.mark.usefixtures("noon", "alone"),
 ]
 
 
