@@ -25,7 +25,8 @@ from billing.sync import sync_everything
 from config.demo.password import PASSWORD
 from offboarding.confirmations import confirm_cancellation
 from offboarding.declarations import declare_cancellation
-from offboarding.models import Ending
+from offboarding.models import Cancellation, Ending, ExitReason
+from offboarding.surveys import save_survey
 
 HOP = dt.timedelta(days=27)
 SECONDS_TO_WAIT = 60
@@ -98,7 +99,9 @@ class Workshop:
             settle(account, at=self.now)
         settle(account, at=self.now)
 
-    def leave(self, account: Account, ending: str, *, at: dt.datetime, confirms: bool = False) -> None:
+    def leave(
+        self, account: Account, ending: str, *, at: dt.datetime, confirms: bool = False
+    ) -> Cancellation:
         """Declare, and take the last step where asked to."""
         owner = owner_of(account)
         account.refresh_from_db()
@@ -109,6 +112,7 @@ class Workshop:
                 cancellation, quote_id=cancellation.quote.public_id, by=By.customer(owner), at=at, user=owner
             )
         settle(account, at=self.now)
+        return cancellation
 
 
 def make_person(email: str, **columns: Any) -> User:
@@ -227,7 +231,10 @@ def _leaving(shop: Workshop) -> None:
 def _last_step(shop: Workshop) -> None:
     account = shop.open("Paper Boat", days_ago=70)
     shop.pay(account, "team-monthly", at=shop.ago(16))
-    shop.leave(account, Ending.STOP_NOW, at=shop.now)
+    cancellation = shop.leave(account, Ending.STOP_NOW, at=shop.now)
+    # With an answer that something could help with: the offer beside "no, continue".
+    too_dear = {"reason": ExitReason.objects.filter(offer=ExitReason.Offer.PLAN).first()}
+    save_survey(cancellation, too_dear, by=By.customer(owner_of(account)), at=shop.now)
 
 
 def _free_days(shop: Workshop) -> None:

@@ -1,7 +1,8 @@
 """Pictures of every page: `python -m config.demo.screenshots --out DIR`, or of a running demo with `--url`.
 
 Each page at 320 and 1280 px, in light and dark, in both languages, named `language/page-width-scheme.png`.
-Prints what a person would have to look for otherwise: pages wider than the window, over 100 KB, or broken.
+Prints what a person would have to look for otherwise: pages wider than the window, over 100 KB, or broken;
+with `--axe` also what axe-core finds.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from typing import Any
 
 from config.demo import gallery
 from config.demo.__main__ import seed
+from config.demo.axe import HOW, find_axe, violations
 from config.demo.browser import FLAGS, find_chromium
 from config.demo.errors import StartFailed
 from config.demo.gallery import Stop
@@ -39,6 +41,7 @@ class Camera:
     base_url: str
     only: str = ""
     looks: tuple[str, ...] = ()
+    axe: str = ""
     taken: int = 0
     complaints: list[str] = field(default_factory=list)
 
@@ -75,6 +78,8 @@ class Camera:
         too_wide = int(page.evaluate(OVERFLOW))
         if too_wide > 0:
             self.complaints.append(f"{name}: {too_wide} px wider than the window")
+        if self.axe:
+            self.complaints += [f"{name}: {line}" for line in violations(page, self.axe)]
         page.screenshot(path=str(self.out / name), full_page=True)
         self.taken += 1
 
@@ -168,8 +173,14 @@ def main() -> int:
     options.add_argument("--language", choices=LANGUAGES, help="one language only")
     options.add_argument("--only", default="", help="only pages with this in their name")
     options.add_argument("--look", action="append", default=[], help="such as 320-dark; repeat for more")
+    options.add_argument("--axe", action="store_true", help="also ask axe-core about each of them")
     chosen = options.parse_args()
     camera = Camera(chosen.out, chosen.url.rstrip("/"), chosen.only, tuple(chosen.look))
+    if chosen.axe:
+        camera.axe = find_axe() or ""
+        if not camera.axe:
+            print(HOW, file=sys.stderr)
+            return 1
     languages = (chosen.language,) if chosen.language else LANGUAGES
     try:
         if camera.base_url:

@@ -29,6 +29,30 @@ window.addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
 });
 
+/* What is under way is fetched again and put in its place; a reload would take the reader's place away. */
+function lookAgain() {
+  const part = document.querySelector("[data-look-again]");
+  if (!part) return;
+  setTimeout(async () => {
+    try {
+      const answer = await fetch(part.dataset.lookAt || location.href, { credentials: "same-origin" });
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const fresh = page.getElementById(part.id);
+      if (!fresh) return location.reload();
+      document.title = page.title;
+      part.replaceChildren(...fresh.childNodes);
+      for (const name of ["lookAgain", "lookAt"]) {
+        if (name in fresh.dataset) part.dataset[name] = fresh.dataset[name];
+        else delete part.dataset[name];
+      }
+    } catch (error) {
+      /* The network is away for a moment: the next look may find it. */
+    }
+    lookAgain();
+  }, 1000 * Number(part.dataset.lookAgain));
+}
+lookAgain();
+
 for (const button of document.querySelectorAll("[data-print]")) button.hidden = false;
 
 const summary = document.querySelector(".error-summary");

@@ -4,7 +4,7 @@ from accounts import clock
 from config.demo.examples import Workshop, make_company
 
 #: Each pays EUR 29.00 a month and is twenty days into the period; one test uses one of them.
-PAYING = ("renew", "now", "days", "close", "call")
+PAYING = ("renew", "now", "days", "close", "call", "look")
 
 
 def make() -> None:

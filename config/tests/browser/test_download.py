@@ -22,3 +22,11 @@ def test_the_worker_says_by_mail_that_it_is_there(house, someone):
     someone("renew@example.com").tab("Your data").press("Only what is mine").until("What is mine")
 
     assert house.mail("renew@example.com", "download")
+
+
+def test_with_javascript_the_progress_comes_by_itself(someone):
+    person = someone("call@example.com", javascript=True).tab("Your data")
+    person.press("Only what is mine")
+    person.page.wait_for_selector("text=available until")
+
+    assert person.page.locator("[data-look-again]").count() == 0
