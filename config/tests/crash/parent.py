@@ -117,6 +117,8 @@ def travel(command: dict[str, Any]) -> Any:
     one = _traveller(command)
     _take_guards_off(command)
     _make_weather(command)
+    if JOURNEYS[command["journey"]].ending:
+        assert one.browser  # signed in before the journey begins
     if command.get("is_patient"):
         one.declare(JOURNEYS[command["journey"]].ending)
         come_to_rest()
