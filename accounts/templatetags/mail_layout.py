@@ -3,6 +3,7 @@
 import re
 
 from django import template
+from django.conf import settings
 from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
@@ -46,7 +47,13 @@ def _paragraph(part: str) -> SafeString:
     if all(line.startswith("- ") for line in lines):
         items = format_html_join("", "<li>{}</li>", ((mark_safe(line[2:]),) for line in lines))  # noqa: S308
         return format_html("<ul>{}</ul>", items)
-    return format_html("<p>{}</p>", mark_safe(" ".join(lines)))  # noqa: S308  escaped by `paragraphs`
+    return format_html("<p>{}</p>", _linked(" ".join(lines)))
+
+
+def _linked(escaped: str) -> SafeString:
+    """Our own addresses as links; no others, since a name that somebody chose may look like one."""
+    own = re.compile(rf"(?<![\"'>=]){re.escape(settings.SITE_URL)}/[^\s<>\"']*[^\s<>\"'.,;:!?)]")
+    return mark_safe(own.sub(r'<a href="\g<0>">\g<0></a>', escaped))  # noqa: S308  escaped by `paragraphs`
 
 
 @register.filter

@@ -1,5 +1,7 @@
 """A mail's template is written once and read three times."""
 
+from typing import Any
+
 from django.template import engines
 from django.utils import translation
 
@@ -76,3 +78,16 @@ def test_the_layout_says_its_language() -> None:
         html = render("html")
 
     assert '<html lang="es">' in html
+
+
+def test_our_own_addresses_are_links_and_nobody_else_s(settings: Any) -> None:
+    settings.SITE_URL = "https://good.example"
+    source = (
+        "{% extends layout %}{% block body %}Undo: https://good.example/undo/a-b_1/. {{ name }}{% endblock %}"
+    )
+    html = render("html", source, name="https://evil.example/x https://good.example.evil/ <i>")
+
+    assert '<a href="https://good.example/undo/a-b_1/">https://good.example/undo/a-b_1/</a>. ' in html
+    assert 'href="https://evil' not in html
+    assert 'href="https://good.example.evil' not in html
+    assert "<i>" not in html
