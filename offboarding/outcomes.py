@@ -5,6 +5,7 @@ shown, stored, executed and audited as one thing.
 """
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from billing import periods
@@ -99,6 +100,13 @@ def decide_outcome(terms: LeavingTerms, facts: Situation, ending: str) -> Outcom
         stop_until=stop_until,
         open_invoice=_open_invoice(terms, facts, at),
     )
+
+
+def default_ending(offered: Sequence[Outcome]) -> str:
+    """What is suggested to who is in doubt: what can be undone longest. Deleting everything never is."""
+    order = (Ending.STOP_RENEWING, Ending.STOP_NOW, Ending.FREE_DAYS)
+    possible = {outcome.ending for outcome in offered}
+    return next((ending for ending in order if ending in possible), "")
 
 
 def _paid_until(terms: LeavingTerms, facts: Situation, at: dt.datetime) -> dt.datetime:

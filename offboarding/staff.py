@@ -33,7 +33,7 @@ from offboarding.facts import read_situation
 from offboarding.forms import ConfirmForm, SurveyForm
 from offboarding.free_days import can_claim, claim_reserved_refund
 from offboarding.models import Cancellation, Closure, Ending, ExitSurvey
-from offboarding.outcomes import decide_outcome
+from offboarding.outcomes import decide_outcome, default_ending
 from offboarding.quotes import FactsMoved, Shown, leaving_terms, situation_of
 from offboarding.situation import Start
 from offboarding.standing import is_last_step_open
@@ -197,7 +197,7 @@ def _show_endings(call: Call, *, moved: bool = False) -> HttpResponse:
     offered = [
         o for o in outcomes if o.is_offered and (o.ending != Ending.CLOSE_DELETE or call.member.is_owner)
     ]
-    default = next((o.ending for o in offered if o.ending != Ending.CLOSE_DELETE), "")
+    default = default_ending(offered)
     choices = [wording.card(o, facts, is_default=o.ending == default, mark=mark) for o in offered]
     why_not = [(wording.title(o.ending), wording.why_not(o)) for o in outcomes if not o.is_offered]
     return call.render(

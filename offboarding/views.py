@@ -24,7 +24,7 @@ from offboarding.forms import ConfirmForm, SurveyForm
 from offboarding.free_days import claim_reserved_refund
 from offboarding.models import Cancellation, Closure, Ending, ExitSurvey
 from offboarding.offers import cheaper_plans, matching_offer, show_offer, take_offer
-from offboarding.outcomes import Outcome, decide_outcome
+from offboarding.outcomes import Outcome, decide_outcome, default_ending
 from offboarding.quotes import FactsMoved, Shown, current_facts, leaving_terms, situation_of
 from offboarding.situation import Situation, Start
 from offboarding.standing import is_last_step_open, read_standing
@@ -74,7 +74,7 @@ def _show_endings(
     offered = [
         o for o in outcomes if o.is_offered and (o.ending != Ending.CLOSE_DELETE or request.member.is_owner)
     ]
-    default = next((o.ending for o in offered if o.ending != Ending.CLOSE_DELETE), "")
+    default = default_ending(offered)
     context = {
         "tab": "leave",
         "choices": [wording.card(o, facts, is_default=o.ending == default, mark=mark) for o in offered],

@@ -114,6 +114,8 @@ def _text(outcome: Outcome, facts: Situation) -> str:
             else _("It ends once you confirm.")
         )
     if outcome.ending == Ending.FREE_DAYS:
+        if not outcome.refund.value:
+            return _("Let us try to fix it first. Nothing is charged for these days.")
         return _("Let us try to fix it first. Today’s refund stays yours and can be claimed later.")
     if facts.teammates:
         return _(

@@ -1,6 +1,7 @@
 """Every starting point has its own true page: what it says is what is so there."""
 
 import datetime as dt
+import re
 
 import pytest
 from django.core import mail
@@ -438,3 +439,12 @@ def test_with_a_full_refund_access_stays_to_the_end_that_was_shown(clock):
     account.refresh_from_db()
     assert account.access_ends_at == end
     assert refunded() == 2900
+
+
+@pytest.mark.parametrize("start", situations.STARTS)
+def test_deleting_everything_is_never_what_is_suggested_in_doubt(start, clock):
+    account = situations.STARTS[start](clock)
+    page = owners_browser(account).get(reverse("leave", args=[account.public_id])).content.decode()
+    suggested = re.findall(r'choice default[^"]*">.*?id="choice-(\w+)"', page, re.DOTALL)
+
+    assert suggested == ([] if start == "ended" else ["stop_renewing"])
