@@ -60,7 +60,7 @@ def card(outcome: Outcome, facts: Situation, *, is_default: bool, mark: str) -> 
     return {
         "code": outcome.ending,
         "title": _(TITLES[Ending(outcome.ending)]),
-        "first": _first(outcome),
+        "first": _first(outcome, facts),
         "text": _text(outcome, facts),
         "facts": facts_of(outcome, facts),
         "button": _button(outcome),
@@ -83,12 +83,12 @@ def facts_of(outcome: Outcome, facts: Situation) -> list[Pair]:
     return pairs
 
 
-def _first(outcome: Outcome) -> str:
+def _first(outcome: Outcome, facts: Situation) -> str:
     """What must be read before all: that stopping now gives up access for nothing in return."""
     if outcome.ending not in (Ending.STOP_NOW, Ending.CLOSE_DELETE) or outcome.refund.value:
         return ""
     reason = _(WHY_NONE.get(outcome.refund.why_none, WHY_NONE["nothing_paid"]))
-    if outcome.paid_until <= outcome.access_ends_at:
+    if facts.start == Start.ENDED or outcome.paid_until <= outcome.access_ends_at:
         return _("Nothing is refunded. %(reason)s") % {"reason": reason}
     return _("Nothing is refunded, and you give up access until %(day)s. %(reason)s") % {
         "day": day(outcome.paid_until),
@@ -135,6 +135,8 @@ def _button(outcome: Outcome) -> str:
 
 
 def _last_day(outcome: Outcome, facts: Situation) -> str:
+    if facts.start == Start.ENDED:
+        return _("Access has ended already")
     if (
         outcome.ending in (Ending.STOP_NOW, Ending.CLOSE_DELETE)
         and not outcome.keeps_access

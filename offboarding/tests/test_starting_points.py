@@ -56,8 +56,12 @@ SENTENCES = {
     "pause begun": (["Paused already; it closes on", "Your subscription is paused"], ["€29.00"]),
     "teammates at work": (["2 more people work in this account. They are told at once"], []),
     "ended": (
-        ["Your subscription has ended: nothing is billed", "The data of this account is deleted on"],
-        ["Today’s refund stays yours"],
+        [
+            "Your subscription has ended: nothing is billed",
+            "The data of this account is deleted on",
+            "Access has ended already",
+        ],
+        ["Today’s refund stays yours", "you give up access"],
     ),
 }
 
