@@ -34,13 +34,18 @@ def ring(url: str) -> float:
     return time.monotonic() - started
 
 
+def quickest(url: str) -> float:
+    """The best of three: a machine that is busy elsewhere slows one, a missing budget all of them."""
+    return min(ring(url) for _ in range(3))
+
+
 def test_a_broker_that_hangs_costs_a_page_200_milliseconds():
     with silent_server() as port:
-        assert ring(f"redis://127.0.0.1:{port}/0") < BUDGET + SLACK
+        assert quickest(f"redis://127.0.0.1:{port}/0") < BUDGET + SLACK
 
 
 def test_a_broker_that_is_gone_costs_a_page_200_milliseconds():
-    assert ring("redis://127.0.0.1:1/0") < BUDGET + SLACK
+    assert quickest("redis://127.0.0.1:1/0") < BUDGET + SLACK
 
 
 def test_a_task_is_kept_until_it_is_done(settings):
