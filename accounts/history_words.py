@@ -46,5 +46,3 @@ def register_words() -> None:
     )
     register("member.removed", _("%(person)s was removed from the team."))
     register("member.left", _("%(person)s left the team."))
-
-

@@ -47,27 +47,10 @@ def books_end(country: str, last: dt.datetime) -> dt.datetime:
 
 #: Countries in which Directive 2011/83/EU (art. 9) gives consumers a right of withdrawal.
 EU_COUNTRIES = frozenset(
-    (
-        "AT",
-        "BE",
-        "BG",
-        "CY",
-        "CZ",
-        "DE",
-        "DK",
-        "EE",
-        "ES",
-        "FI",
-        "FR",
-        "GR",
-        "HR",
-        "HU",
-        "IE",
-        "IT",
-        "LT",
-        "LU",
-    )
-    + ("LV", "MT", "NL", "PL", "PT", "RO", "SE", "SI", "SK")
+    {
+        *("AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU"),
+        *("IE", "IT", "LT", "LU", "LV", "MT", "NL", "PL", "PT", "RO", "SE", "SI", "SK"),
+    }
 )
 WITHDRAWAL_DAYS = 14
 
