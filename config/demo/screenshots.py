@@ -53,7 +53,7 @@ class Camera:
             widths = [w for w in WIDTHS if not self.looks or f"{w}-{scheme}" in self.looks]
             if not widths:
                 continue
-            page.emulate_media(color_scheme=scheme)
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             page.set_viewport_size({"width": widths[0], "height": WIDTHS[widths[0]]})
             self._judge(stop, language, page.goto(stop.url))
             has_card_form = page.locator("#card-slot").count() > 0
