@@ -29,7 +29,6 @@ from urllib.parse import unquote, urldefrag, urljoin
 
 ROOT = Path(__file__).resolve().parent.parent
 UV_LOCK = ROOT / "requirements-uv.txt"
-INDEX = "https://pypi.org/simple"
 
 
 class SetupFailed(SystemExit):
@@ -177,7 +176,12 @@ def fetch_uv(target: Path) -> None:
     allowed = set(re.findall(r"sha256:([0-9a-f]{64})", UV_LOCK.read_text()))
     version = re.search(r"^uv==([\d.]+)", UV_LOCK.read_text(), re.MULTILINE)
     assert version
-    index = os.environ.get("UV_INDEX_URL") or os.environ.get("PIP_INDEX_URL") or INDEX
+    index = os.environ.get("UV_INDEX_URL") or os.environ.get("PIP_INDEX_URL") or ""
+    if not index:
+        raise SetupFailed(
+            "This Python has neither uv nor pip, and no index is named. Install pip, then start again:\n"
+            "    sudo apt-get install -y python3-pip    (or set UV_INDEX_URL to your package index)"
+        )
     try:
         address = wheel_address(index.rstrip("/") + "/uv/", version.group(1))
         wheel = read(address)

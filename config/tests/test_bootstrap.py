@@ -140,6 +140,14 @@ def test_a_wheel_with_another_checksum_is_refused(index, tmp_path):
     assert not (tmp_path / "uv").exists()
 
 
+def test_without_pip_and_index_it_says_what_to_type(tmp_path, monkeypatch):
+    for name in ("UV_INDEX_URL", "PIP_INDEX_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+    with pytest.raises(bootstrap.SetupFailed, match="python3-pip"):
+        bootstrap.fetch_uv(tmp_path / "uv")
+
+
 def test_an_index_out_of_reach_says_what_to_type(tmp_path, monkeypatch):
     monkeypatch.setenv("UV_INDEX_URL", "http://127.0.0.1:1")
 
