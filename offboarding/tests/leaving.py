@@ -11,8 +11,8 @@ from accounts import clock as product_clock
 from accounts.models import Account, User
 from accounts.tests.worlds import PASSWORD, make_account, make_user, owner_of
 from billing.tests.worlds import make_subscription, run_worker
+from offboarding.completions import complete_due_cancellations
 from offboarding.models import Cancellation
-from offboarding.tasks import complete_due
 
 
 def paying_account(**columns: Any) -> Account:
@@ -82,18 +82,4 @@ def work(at: dt.datetime | None = None) -> None:
 
 def complete_due_now(at: dt.datetime | None = None) -> None:
     """Carry out every date that has come, as the job does, whatever slot it is."""
-    from offboarding.completions import complete_due_cancellations
-
     complete_due_cancellations(at=at or product_clock.now())
-
-
-__all__ = [
-    "choose",
-    "complete_due",
-    "confirm",
-    "latest",
-    "owners_browser",
-    "paying_account",
-    "signed_in",
-    "work",
-]
