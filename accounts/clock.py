@@ -1,7 +1,7 @@
 """The product's only clock.
 
 In production it is the system clock. In the demo and in tests `settings.CLOCK_FILE` names a file
-that holds an offset in whole seconds; every process reads it, so that all of them turn together.
+that holds an offset in seconds; every process reads it, so that all of them turn together.
 """
 
 import datetime as dt
@@ -20,19 +20,22 @@ def offset() -> dt.timedelta:
     if not settings.CLOCK_FILE:
         return dt.timedelta()
     try:
-        return dt.timedelta(seconds=int(Path(settings.CLOCK_FILE).read_text()))
+        return dt.timedelta(seconds=float(Path(settings.CLOCK_FILE).read_text()))
     except FileNotFoundError:
         return dt.timedelta()
 
 
 def turn_to(moment: dt.datetime) -> None:
-    """Turn the clock of every process of this demo or test to `moment`; refused elsewhere."""
+    """Turn the clock of every process of this demo or test to `moment`; refused elsewhere.
+
+    From then on it is never before `moment`: whatever is due at `moment` is due now.
+    """
     if not settings.CLOCK_FILE:
         raise RuntimeError("The clock can be turned in the demo and in tests only.")
     path = Path(settings.CLOCK_FILE)
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_suffix(".new")
-    scratch.write_text(str(round((moment - dt.datetime.now(dt.UTC)).total_seconds())))
+    scratch.write_text(str((moment - dt.datetime.now(dt.UTC)).total_seconds()))
     scratch.replace(path)
 
 
