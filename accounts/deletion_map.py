@@ -124,6 +124,14 @@ classify(
         message_id unanswered outcome outcome_at""",
 )
 classify(
+    "accounts.Hold",
+    DELETE,
+    name="holds",
+    path="account",
+    exported="reason note starts_at ends_at created_at",
+    hidden="id public_id account placed_by",
+)
+classify(
     "accounts.Event",
     NOT_PERSONAL,
     name="history",
@@ -136,8 +144,10 @@ classify(
     "accounts.Terms",
     NOT_PERSONAL,
     hidden="""id version in_force_from published_at
-        trial_grace_days trial_extension_days trial_extensions_max
-        dunning_attempt_days dunning_block_after dunning_grace_days dunning_end open_invoice
+        trial_grace_days trial_end_plan trial_extension_days trial_extension_engaged_days engaged_days
+        trial_extensions_max trial_card_days
+        dunning_attempt_days dunning_block_after dunning_grace_days dunning_choose_days dunning_end
+        open_invoice charge_move_days hold_max_days
         refund_full_days refund_after refund_keeps_access refund_once_per_months refund_arrival_days
         free_days free_days_claim_days pause_max_months pause_per_months pause_notice_days offers_call
         team_hold_hours deletion_days retrieval_days retention_days export_days""",

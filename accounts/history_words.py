@@ -2,8 +2,8 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from accounts.history import Facts, choice, country, number, phrase, register
-from accounts.models import Member
+from accounts.history import Facts, choice, country, day, number, phrase, register
+from accounts.models import Hold, Member
 
 COLUMNS = {"name": _("name"), "time_zone": _("time zone"), "language": _("language")}
 
@@ -35,6 +35,11 @@ def register_words() -> None:
     )
     register("account.settings_changed", _("The settings were changed: %(columns)s."), columns=_columns)
     register("terms.accepted", _("Version %(version)s of the terms was accepted."), version=number("version"))
+    reason = choice("reason", Hold.Reason)
+    register(
+        "hold.placed", _("Everything is held until %(until)s: %(reason)s."), until=day("until"), reason=reason
+    )
+    register("hold.ended", _("The hold is over."))
     register("member.invited", _("Someone was invited as %(role)s."), role=role)
     register("member.invitation_withdrawn", _("An invitation was withdrawn."))
     register("member.joined", _("%(person)s joined the team as %(role)s."), role=role)

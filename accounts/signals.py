@@ -8,3 +8,5 @@ access_changed = Signal()
 account_opened = Signal()
 #: The account's country, zone, name or language was changed: `account`, `changed` (column names), `at`.
 account_changed = Signal()
+#: A hold on the account was placed or ended: `account`, `at`. Whoever promised a date works it out again.
+hold_changed = Signal()

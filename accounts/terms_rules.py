@@ -21,16 +21,20 @@ if TYPE_CHECKING:
 def trial_grace_days(terms: Terms) -> str:
     n = terms.trial_grace_days
     if n == 0:
-        return _(
-            "A trial that ends without a plan is frozen at once. Nothing is charged and nothing is deleted."
-        )
+        return _("A trial that ends without a plan has no days of grace. Nothing is charged.")
     return ngettext(
-        "When a trial ends without a plan there is %(n)d day of grace, in which we remind you, "
-        "before the account is frozen. Nothing is charged.",
-        "When a trial ends without a plan there are %(n)d days of grace, in which we remind you, "
-        "before the account is frozen. Nothing is charged.",
+        "When a trial ends without a plan everything stays on for at least %(n)d day of grace, in which we "
+        "remind you. Nothing is charged.",
+        "When a trial ends without a plan everything stays on for at least %(n)d days of grace, in which we "
+        "remind you. Nothing is charged.",
         n,
     ) % {"n": n}
+
+
+def trial_end_plan(terms: Terms) -> str:
+    if terms.trial_end_plan == Terms.TrialEnd.FREE_PLAN:
+        return _("After that the account moves to the free plan.")
+    return _("After that access is frozen, and nothing of yours is lost. It is back the moment you pay.")
 
 
 def trial_extension_days(terms: Terms) -> str:
@@ -40,6 +44,24 @@ def trial_extension_days(terms: Terms) -> str:
     return ngettext(
         "You can make your trial %(n)d day longer yourself.",
         "You can make your trial %(n)d days longer yourself.",
+        n,
+    ) % {"n": n}
+
+
+def trial_extension_engaged_days(terms: Terms) -> str:
+    n = terms.trial_extension_engaged_days
+    return ngettext(
+        "If you have really been using it, you can make it %(n)d day longer.",
+        "If you have really been using it, you can make it %(n)d days longer.",
+        n,
+    ) % {"n": n}
+
+
+def engaged_days(terms: Terms) -> str:
+    n = terms.engaged_days
+    return ngettext(
+        "Really using it means: you were in it on %(n)d day of the trial.",
+        "Really using it means: you were in it on %(n)d different days of the trial.",
         n,
     ) % {"n": n}
 
@@ -55,25 +77,43 @@ def trial_extensions_max(terms: Terms) -> str:
     ) % {"n": n}
 
 
+def trial_card_days(terms: Terms) -> str:
+    n = terms.trial_card_days
+    if n == 0:
+        return _("Adding a card does not make the trial longer or shorter.")
+    return ngettext(
+        "If you add a card during the trial it is %(n)d day longer.",
+        "If you add a card during the trial it is %(n)d days longer.",
+        n,
+    ) % {"n": n}
+
+
 def dunning_attempt_days(terms: Terms) -> str:
     tries = list(terms.dunning_attempt_days)
-    if not tries:
-        return _("When a payment fails we do not try it again by ourselves.")
     shown = format_list([str(day) for day in tries], locale=reader_locale())
     return ngettext(
-        "When a payment fails we try it again on day %(days)s after it was due, "
-        "or on a day of your choice, and we write to you.",
-        "When a payment fails we try it again on days %(days)s after it was due, "
-        "or on a day of your choice, and we write to you.",
+        "When a payment fails we try it again on day %(days)s after that, and we write to you.",
+        "When a payment fails we try it again on days %(days)s after that, and we write to you.",
         len(tries),
     ) % {"days": shown}
+
+
+def dunning_choose_days(terms: Terms) -> str:
+    n = terms.dunning_choose_days
+    if n == 0:
+        return _("The days of the attempts are fixed.")
+    return ngettext(
+        "You can choose another day for the attempt, up to %(n)d day after the first failure.",
+        "You can choose another day for the attempt, up to %(n)d days after the first failure.",
+        n,
+    ) % {"n": n}
 
 
 def dunning_block_after(terms: Terms) -> str:
     n = terms.dunning_block_after
     return ngettext(
-        "Access stays on until %(n)d attempt has failed.",
-        "Access stays on until %(n)d attempts have failed.",
+        "Access is not blocked before %(n)d attempt has failed, the first one included.",
+        "Access is not blocked before %(n)d attempts have failed, the first one included.",
         n,
     ) % {"n": n}
 
@@ -81,10 +121,42 @@ def dunning_block_after(terms: Terms) -> str:
 def dunning_grace_days(terms: Terms) -> str:
     n = terms.dunning_grace_days
     if n == 0:
-        return _("There are no further days of access after that. It is back the moment you pay.")
+        return _("Access is back the moment you pay.")
     return ngettext(
         "In any case you keep access for %(n)d day after the first failure. It is back the moment you pay.",
         "In any case you keep access for %(n)d days after the first failure. It is back the moment you pay.",
+        n,
+    ) % {"n": n}
+
+
+def dunning_block_day(terms: Terms) -> str:
+    """Not a column: the day that follows from the rules above, so that nobody has to work it out."""
+    n = terms.dunning_block_day
+    return ngettext(
+        "So the earliest day on which access can be blocked is %(n)d day after the first failure.",
+        "So the earliest day on which access can be blocked is %(n)d days after the first failure.",
+        n,
+    ) % {"n": n}
+
+
+def charge_move_days(terms: Terms) -> str:
+    n = terms.charge_move_days
+    if n == 0:
+        return _("The day of a charge is not moved.")
+    return ngettext(
+        "If you need it, write to us: we can move a charge, or the end of a trial, by up to %(n)d day.",
+        "If you need it, write to us: we can move a charge, or the end of a trial, by up to %(n)d days.",
+        n,
+    ) % {"n": n}
+
+
+def hold_max_days(terms: Terms) -> str:
+    n = terms.hold_max_days
+    return ngettext(
+        "While we talk with you about it we can hold everything for up to %(n)d day at a time: "
+        "no reminder, no block.",
+        "While we talk with you about it we can hold everything for up to %(n)d days at a time: "
+        "no reminder, no block.",
         n,
     ) % {"n": n}
 
@@ -283,12 +355,33 @@ def immediate_start(terms: Terms) -> str:
 
 #: Sections and their rules, in the order in which people read them. A rule's code is its function's name.
 SECTIONS: Final[list[tuple[str, "StrOrPromise", list[Callable[[Terms], str]]]]] = [
-    ("trial", gettext_lazy("Trying it out"), [trial_grace_days, trial_extension_days, trial_extensions_max]),
+    (
+        "trial",
+        gettext_lazy("Trying it out"),
+        [
+            trial_grace_days,
+            trial_end_plan,
+            trial_extension_days,
+            trial_extension_engaged_days,
+            engaged_days,
+            trial_extensions_max,
+            trial_card_days,
+        ],
+    ),
     (
         "payment",
         gettext_lazy("When a payment fails"),
-        [dunning_attempt_days, dunning_block_after, dunning_grace_days, dunning_end, open_invoice],
+        [
+            dunning_attempt_days,
+            dunning_choose_days,
+            dunning_block_after,
+            dunning_grace_days,
+            dunning_block_day,
+            dunning_end,
+            open_invoice,
+        ],
     ),
+    ("help", gettext_lazy("If you need more time"), [charge_move_days, hold_max_days]),
     (
         "refund",
         gettext_lazy("Refunds"),

@@ -24,12 +24,7 @@ def refuse_changes(table: str, *, name: str, when: str = "", message: str) -> mi
                 f"FOR EACH ROW {condition} EXECUTE FUNCTION {name}()"
             )
             return
-        condition = f"WHEN {when}" if when else ""
-        for verb in ("UPDATE", "DELETE"):
-            run(
-                f"CREATE TRIGGER {name}_{verb.lower()} BEFORE {verb} ON {table} {condition} "
-                f"BEGIN SELECT RAISE(ABORT, '{message}'); END"
-            )
+        _refuse_on_sqlite(run, table, name=name, when=when, message=message)
 
     def backwards(apps: Any, schema_editor: Any) -> None:
         run = schema_editor.execute
@@ -41,3 +36,25 @@ def refuse_changes(table: str, *, name: str, when: str = "", message: str) -> mi
             run(f"DROP TRIGGER {name}_{verb}")
 
     return migrations.RunPython(forwards, backwards)
+
+
+def keep_refusing(table: str, *, name: str, when: str = "", message: str) -> migrations.RunPython:
+    """For a migration that changes such a table's columns: its first and its last step, both ways.
+
+    SQLite changes a column by making the table anew, and its triggers go with the old one.
+    """
+
+    def restore(apps: Any, schema_editor: Any) -> None:
+        if schema_editor.connection.vendor == "sqlite":
+            _refuse_on_sqlite(schema_editor.execute, table, name=name, when=when, message=message)
+
+    return migrations.RunPython(restore, restore)
+
+
+def _refuse_on_sqlite(run: Any, table: str, *, name: str, when: str, message: str) -> None:
+    condition = f"WHEN {when}" if when else ""
+    for verb in ("UPDATE", "DELETE"):
+        run(
+            f"CREATE TRIGGER IF NOT EXISTS {name}_{verb.lower()} BEFORE {verb} ON {table} {condition} "
+            f"BEGIN SELECT RAISE(ABORT, '{message}'); END"
+        )

@@ -2,6 +2,7 @@
 
 from accounts.models.account import Account, Invitation, Link, Member
 from accounts.models.event import Event
+from accounts.models.hold import Hold
 from accounts.models.job import JobRun
 from accounts.models.notice import Notice, Suppression
 from accounts.models.terms import Acceptance, Terms, TermsText
@@ -11,6 +12,7 @@ __all__ = [
     "Acceptance",
     "Account",
     "Event",
+    "Hold",
     "Invitation",
     "JobRun",
     "Link",

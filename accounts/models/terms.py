@@ -23,6 +23,15 @@ def days(
     )
 
 
+def default_attempt_days() -> list[int]:
+    """Days on which a failed payment is tried again, unless the company decides otherwise."""
+    return [3, 6, 10]
+
+
+#: Nobody is blocked without a mail that is at least three days old (T2).
+LEAST_BLOCK_DAY = 4
+
+
 class TermsQuerySet(models.QuerySet["Terms"]):
     """Questions about versions."""
 
@@ -47,6 +56,10 @@ class Terms(models.Model):
         USED_PART = "used_part", _("reduced to the part that was used")
         FULL = "full", _("owed in full")
 
+    class TrialEnd(models.TextChoices):
+        FREEZE = "freeze", _("access is frozen")
+        FREE_PLAN = "free_plan", _("the account moves to the free plan")
+
     class DunningEnd(models.TextChoices):
         FREEZE = "freeze", _("access is frozen")
         CANCEL = "cancel", _("the subscription ends")
@@ -58,20 +71,32 @@ class Terms(models.Model):
     published_at = models.DateTimeField(_("published"), null=True, blank=True)
     # Trials
     trial_grace_days = days(_("days of grace after a trial"), 11)
+    trial_end_plan = models.CharField(
+        _("what happens after a trial without a plan"), max_length=10, choices=TrialEnd, default="freeze"
+    )
     trial_extension_days = days(_("days a trial can be extended by oneself"), 7, most=90)
+    trial_extension_engaged_days = days(_("days for those who really use it"), 14, most=90)
+    engaged_days = days(_("days with activity that count as really using it"), 3, least=1, most=60)
     trial_extensions_max = days(_("how often"), 1, most=12)
+    trial_card_days = days(_("more days of trial for adding a card"), 0, most=90)
     # Failed payments
     dunning_attempt_days = models.JSONField(
-        _("days on which a failed payment is tried again"), default=list, blank=True
+        _("days on which a failed payment is tried again"), default=default_attempt_days
     )
     dunning_block_after = days(_("failures after which access is blocked"), 2, least=1, most=10)
     dunning_grace_days = days(_("days of access after a failed payment"), 7)
+    dunning_choose_days = days(
+        _("days within which a customer can choose the day of an attempt"), 14, most=60
+    )
     dunning_end = models.CharField(
         _("what happens in the end"), max_length=10, choices=DunningEnd, default="freeze"
     )
     open_invoice = models.CharField(
         _("an unpaid invoice when leaving"), max_length=10, choices=OpenInvoice, default="void"
     )
+    # When we help
+    charge_move_days = days(_("days by which a charge or the end of a trial can be moved"), 30, most=120)
+    hold_max_days = days(_("days for which everything can be held"), 30, least=1, most=120)
     # Refunds
     refund_full_days = days(_("days after a payment with full refund"), 14)
     refund_after = models.CharField(_("refund later"), max_length=10, choices=After, default="pro_rata")
@@ -131,19 +156,61 @@ class Terms(models.Model):
             found["trial_grace_days"] = _("Either 0 (no grace) or at least 11 days: the reminders need them.")
         if self.retention_days < self.retrieval_days:
             found["retention_days"] = _("Data cannot be deleted before the days to fetch it are over.")
-        tries = self.dunning_attempt_days
-        if not isinstance(tries, list) or not all(
-            isinstance(d, int) and not isinstance(d, bool) for d in tries
-        ):
-            found["dunning_attempt_days"] = _("A list of whole days after the due date, such as [3, 5, 7].")
-        elif tries != sorted(set(tries)) or any(d < 1 or d > 30 for d in tries):
-            found["dunning_attempt_days"] = _("Each day once, in order, between 1 and 30.")
-        elif len(tries) + 1 < self.dunning_block_after:
-            found["dunning_block_after"] = _(
-                "More failures than there are attempts: access would never be blocked."
-            )
+        if self.trial_extension_engaged_days < self.trial_extension_days:
+            found["trial_extension_engaged_days"] = _("Not fewer days than everyone else gets.")
+        found |= self._dunning_faults()
         if found:
             raise ValidationError(found)
+
+    @property
+    def dunning_block_day(self) -> int:
+        """Days after the first failure on which access is blocked: the day after the Nth at the earliest.
+
+        The first failure is day 0 and counts as one.
+        """
+        failures: list[int] = [0, *self.dunning_attempt_days]
+        nth = failures[min(self.dunning_block_after, len(failures)) - 1]
+        return max(nth + 1, int(self.dunning_grace_days))
+
+    @property
+    def dunning_end_day(self) -> int:
+        """Days after the first failure on which all of it ends: the day after the last attempt."""
+        attempts: list[int] = [0, *self.dunning_attempt_days]
+        return max(max(attempts) + 1, self.dunning_block_day)
+
+    def _dunning_faults(self) -> "dict[str, StrOrPromise]":
+        """Attempts that do not fit: a harsher step has a retry the day before and 3 days' notice (T2)."""
+        tries = self.dunning_attempt_days
+        if (
+            not isinstance(tries, list)
+            or not tries
+            or not all(isinstance(d, int) and not isinstance(d, bool) for d in tries)
+        ):
+            return {"dunning_attempt_days": _("A list of whole days after the due date, such as [3, 6, 10].")}
+        if tries != sorted(set(tries)) or any(d < 1 or d > 30 for d in tries):
+            return {"dunning_attempt_days": _("Each day once, in order, between 1 and 30.")}
+        if len(tries) + 1 < self.dunning_block_after:
+            return {
+                "dunning_block_after": _(
+                    "More failures than there are attempts: access would never be blocked."
+                )
+            }
+        if self.dunning_block_day < LEAST_BLOCK_DAY:
+            return {
+                "dunning_grace_days": _(
+                    "Access would be blocked on day %(day)d: nobody is blocked before day %(least)d, "
+                    "so that the first mail is at least 3 days old."
+                )
+                % {"day": self.dunning_block_day, "least": LEAST_BLOCK_DAY}
+            }
+        if self.dunning_block_day - 1 not in tries:
+            return {
+                "dunning_attempt_days": _(
+                    "Access would be blocked on day %(day)d: there has to be an attempt the day before."
+                )
+                % {"day": self.dunning_block_day}
+            }
+        return {}
 
 
 class TermsText(models.Model):

@@ -13,6 +13,7 @@ from accounts.models import (
     Acceptance,
     Account,
     Event,
+    Hold,
     Invitation,
     JobRun,
     Member,
@@ -106,6 +107,9 @@ REFUSED = {
     "terms_team_hold_at_least_72_hours": lambda: terms(team_hold_hours=71),
     "terms_claim_at_least_14_days": lambda: terms(free_days_claim_days=13),
     "terms_trial_grace": lambda: terms(trial_grace_days=10),
+    "hold_has_an_end": lambda: Hold(
+        account=make_account(), reason="promise", starts_at=NOON, ends_at=LONG_AGO, created_at=NOON
+    ),
     "event_gap_free": lambda: twice(lambda: Event(account_ref="a", seq=1, kind="k", actor="system", at=NOON)),
     "job_slot_once": lambda: twice(lambda: JobRun(name="j", slot=NOON, started_at=NOON)),
 }

@@ -26,13 +26,14 @@ pytestmark = pytest.mark.django_db
 
 #: For each column another value that is allowed; the sentence must change with it.
 OTHER = {
-    "dunning_attempt_days": [2, 4, 9],
+    "dunning_attempt_days": [2, 6, 9],
     "dunning_end": "cancel",
     "open_invoice": "full",
     "refund_after": "none",
     "refund_keeps_access": False,
     "offers_call": False,
     "trial_grace_days": 0,
+    "trial_end_plan": "free_plan",
 }
 
 
@@ -50,14 +51,16 @@ def test_another_value_makes_another_sentence_and_no_other_change(column):
     present = getattr(old, column)
     new = make_terms(2, **{column: OTHER.get(column, present + 1 if isinstance(present, int) else None)})
 
-    assert [change.rule for change in difference(old, new)] == [column]
+    changed = [change.rule for change in difference(old, new)]
+    assert [rule for rule in changed if rule in rule_columns()] == [column]
+    assert set(changed) <= {column, "dunning_block_day"}  # which follows from three of them
 
 
 @pytest.mark.parametrize("language", ["en", "es"])
 @pytest.mark.parametrize("value", [0, 1, 2])
 def test_no_sentence_leaves_a_placeholder_open(language, value):
     numbers = {name: value for name in rule_columns() if name not in OTHER}
-    terms = Terms(version=9, in_force_from=NOON, dunning_attempt_days=[3][:value], **numbers)
+    terms = Terms(version=9, in_force_from=NOON, dunning_attempt_days=[3, 6][: value or 1], **numbers)
 
     for text in words(terms, language).values():
         assert "%(" not in text
@@ -111,18 +114,59 @@ def test_terms_never_come_into_force_in_the_past_nor_before_published_ones(days)
 
 
 def test_the_very_first_terms_may_have_been_in_force_before_we_came():
-    first = Terms.objects.create(version=1, in_force_from=LONG_AGO, dunning_attempt_days=[3, 5])
+    first = Terms.objects.create(version=1, in_force_from=LONG_AGO)
     publish_terms(first, by=SYSTEM, at=NOON)
 
     assert Terms.objects.in_force(NOON) == first
 
 
 def test_rules_that_contradict_each_other_are_not_published():
-    draft = Terms.objects.create(version=1, in_force_from=NOON, dunning_block_after=4)
+    draft = Terms.objects.create(version=1, in_force_from=NOON, dunning_block_after=5)
 
     with pytest.raises(ValidationError) as refused:
         publish_terms(draft, by=SYSTEM, at=NOON)
     assert list(refused.value.message_dict) == ["dunning_block_after"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "refused"),
+    [
+        (
+            {"dunning_attempt_days": [3, 5, 7]},
+            "dunning_attempt_days",
+        ),  # blocked on day 7, nobody tries on day 6
+        ({"dunning_attempt_days": []}, "dunning_attempt_days"),
+        ({"dunning_attempt_days": [6, 3]}, "dunning_attempt_days"),
+        ({"dunning_attempt_days": ["3"]}, "dunning_attempt_days"),
+        ({"dunning_attempt_days": [1, 2], "dunning_grace_days": 0}, "dunning_grace_days"),  # blocked on day 2
+        ({"trial_extension_engaged_days": 3}, "trial_extension_engaged_days"),
+        ({"dunning_attempt_days": [3, 6, 10]}, ""),
+        ({"dunning_attempt_days": [3], "dunning_grace_days": 4}, ""),
+        ({"dunning_attempt_days": [4, 8], "dunning_block_after": 3, "dunning_grace_days": 0}, ""),
+    ],
+)
+def test_attempts_that_do_not_fit_are_refused(columns, refused):
+    draft = Terms(version=3, in_force_from=NOON, **columns)
+
+    try:
+        draft.full_clean(exclude=["published_at"])
+        found = ""
+    except ValidationError as error:
+        (found,) = error.message_dict
+    assert found == refused
+
+
+def test_the_days_of_block_and_end_follow_from_the_attempts():
+    days = [
+        (t.dunning_block_day, t.dunning_end_day)
+        for t in (
+            Terms(),
+            Terms(dunning_attempt_days=[3, 9, 15], dunning_block_after=3, dunning_grace_days=0),
+            Terms(dunning_attempt_days=[3], dunning_grace_days=4),
+        )
+    ]
+
+    assert days == [(7, 11), (10, 16), (4, 4)]
 
 
 def test_what_is_in_force_depends_on_the_moment():

@@ -22,7 +22,6 @@ def make_terms(version: int = 1, **columns: Any) -> Terms:
     defaults: dict[str, Any] = {
         "in_force_from": LONG_AGO,
         "published_at": LONG_AGO,
-        "dunning_attempt_days": [3, 5, 7],
     }
     return Terms.objects.create(version=version, **(defaults | columns))
 

@@ -337,9 +337,7 @@ PLANS: tuple[tuple[str, dict[str, Any]], ...] = (
 
 def make_company(now: dt.datetime) -> None:
     """Terms, plans with their prices at the provider, staff."""
-    terms = Terms.objects.create(
-        version=1, in_force_from=now - dt.timedelta(days=400), dunning_attempt_days=[3, 5, 7]
-    )
+    terms = Terms.objects.create(version=1, in_force_from=now - dt.timedelta(days=400))
     publish_terms(terms, by=By("system"), at=now - dt.timedelta(days=400))
     for code, columns in PLANS:
         price = make_price(code, columns) if columns["amount"] else ""

@@ -1,0 +1,85 @@
+"""Holding the clock: no reminder, no harsher step, later dates move by as long as it stood still."""
+
+import datetime as dt
+from collections.abc import Iterable
+
+from django.db import transaction
+
+from accounts.errors import WrongState
+from accounts.events import By, record
+from accounts.models import Account, Hold, User
+from accounts.signals import hold_changed
+
+#: One stretch in which the clock stood still: from, until.
+Stretch = tuple[dt.datetime, dt.datetime]
+
+
+def shift(moment: dt.datetime, holds: Iterable[Stretch]) -> dt.datetime:
+    """A date after the holds: each one that began before it moves it by its whole length.
+
+    Pure. Stretches do not overlap (`place_hold` sees to that). A hold that begins at the moment
+    itself or later finds the step taken and moves nothing.
+    """
+    for start, end in sorted(holds):
+        if start < moment:
+            moment += end - start
+    return moment
+
+
+def stretches(account: Account) -> list[Stretch]:
+    """Every hold there ever was on this account, earliest first. One query."""
+    return list(
+        Hold.objects.filter(account=account).order_by("starts_at").values_list("starts_at", "ends_at")
+    )
+
+
+def open_hold(account: Account, *, at: dt.datetime) -> Hold | None:
+    """The hold under which the account is now."""
+    return Hold.objects.open_at(at).filter(account=account).first()
+
+
+def can_hold(account: Account, *, at: dt.datetime) -> bool:
+    """Whether there is a clock to stop: an account that lives on, without a hold."""
+    over = (Account.State.CLOSED, Account.State.ERASED)
+    return account.state not in over and open_hold(account, at=at) is None
+
+
+@transaction.atomic
+def place_hold(
+    account: Account,
+    *,
+    reason: str,
+    until: dt.datetime,
+    by: By,
+    at: dt.datetime,
+    note: str = "",
+    placed_by: User | None = None,
+) -> Hold:
+    """Stop the clock until a moment that the account's terms allow (`hold_max_days`); one at a time."""
+    Account.objects.select_for_update().get(pk=account.pk)
+    if not can_hold(account, at=at):
+        raise WrongState("This account is on hold already, or closed.")
+    if not at < until <= at + dt.timedelta(days=account.terms.hold_max_days):
+        raise WrongState("A hold ends within the days that the terms allow.")
+    hold = Hold.objects.create(
+        account=account,
+        reason=reason,
+        note=note,
+        starts_at=at,
+        ends_at=until,
+        placed_by=placed_by,
+        created_at=at,
+    )
+    facts = {"reason": reason, "until": until.isoformat()}
+    record(account, "hold.placed", by=by, at=at, subject=f"hold:{hold.public_id}", **facts)
+    hold_changed.send(Account, account=account, at=at)
+    return hold
+
+
+@transaction.atomic
+def end_hold(hold: Hold, *, by: By, at: dt.datetime) -> None:
+    """Let the clock run again from now on."""
+    if not Hold.objects.open_at(at).filter(pk=hold.pk).update(ends_at=at):
+        raise WrongState("This hold is over.")
+    record(hold.account, "hold.ended", by=by, at=at, subject=f"hold:{hold.public_id}")
+    hold_changed.send(Account, account=hold.account, at=at)
