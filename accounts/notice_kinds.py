@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.links import make_link
 from accounts.models import Invitation, Link, Member, Notice
-from accounts.notices import NoticeKind, register
+from accounts.notices import Category, NoticeKind, register
 
 
 def page_url(name: str, *args: object) -> str:
@@ -68,6 +68,8 @@ def register_kinds() -> None:
             title=_("Welcome, with the terms that you accepted"),
             why=_("Because you opened this account."),
             context=_welcome,
+            # The terms on a durable medium (Directive 2011/83/EU, art. 8).
+            category=Category.LEGAL,
         )
     )
     register(

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, TextChoices
 from django.utils import translation
+from django.utils.translation import gettext_lazy as _
 
 from accounts import mail
 from accounts.doorbell import ring
@@ -30,12 +31,33 @@ LEASE = dt.timedelta(minutes=5)
 BACK_OFF = (1, 5, 15, 60, 240, 720)  # minutes
 
 
+class Category(TextChoices):
+    """How a kind of mail is treated when several want to leave, and when it may."""
+
+    #: A law demands it: it leaves inside its window, at any hour, and is never dropped for another.
+    LEGAL = "legal", _("required by law")
+    #: What someone just did, or what just happened to their money or data: it leaves at once.
+    TRANSACTIONAL = "transactional", _("about something that happened")
+    #: At most one a day, on working days, outside quiet hours.
+    REMINDER = "reminder", _("reminder")
+    #: As a reminder, and only with the reader's consent.
+    COMMERCIAL = "commercial", _("news")
+
+    @property
+    def is_gentle(self) -> bool:
+        """Whether it waits for a good moment: quiet hours, working days, one a day."""
+        return self in (Category.REMINDER, Category.COMMERCIAL)
+
+
 @dataclass(frozen=True, kw_only=True)
 class NoticeKind:
     """One kind of mail, in words for the account page, and the questions about it.
 
     `title` says what will be sent and `why` it is ("Your trial ends"); both are lazy translations.
     A member who has left the account gets nothing more, unless `to_former_members`.
+
+    Kinds of one `topic` about one subject speak of the same thing: the newest word counts, and what
+    was to be said before it is not said any more ("your trial ends" after "your trial was extended").
     """
 
     code: str
@@ -43,7 +65,8 @@ class NoticeKind:
     why: "StrOrPromise"
     context: Callable[[Notice, dt.datetime], dict[str, Any]]
     still_true: Callable[[Notice, dt.datetime], bool] = lambda notice, at: True
-    is_marketing: bool = False
+    category: Category = Category.TRANSACTIONAL
+    topic: str = ""
     to_former_members: bool = False
 
 

@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Account, Member, Notice, User
-from accounts.notices import NoticeKind, owe, register
+from accounts.notices import Category, NoticeKind, owe, register
 from billing.declines import explain_decline
 from billing.models import Customer, Invoice, Pause, Payment, Refund, Subscription
 
@@ -205,6 +205,7 @@ KINDS = (
         why=_("A charge was refused; the mail says why and what helps."),
         context=_failure,
         still_true=_is_still_unpaid,
+        topic="invoice",
     ),
     NoticeKind(
         code="refund_sent",
@@ -212,6 +213,7 @@ KINDS = (
         why=_("We gave a refund to the payment provider."),
         context=_refund_words,
         still_true=_is_refund(Refund.State.PENDING, Refund.State.SUCCEEDED),
+        topic="refund",
     ),
     NoticeKind(
         code="refund_failed",
@@ -219,6 +221,7 @@ KINDS = (
         why=_("A refund came back; the mail says what happens now."),
         context=_refund_words,
         still_true=_is_refund(Refund.State.FAILED),
+        topic="refund",
     ),
     # A start that is paid at once has its receipt, which says so too: one voice, one mail.
     NoticeKind(
@@ -234,6 +237,8 @@ KINDS = (
         why=_("You agreed on a pause; it ends on the date you chose."),
         context=_pause_words,
         still_true=_is_still_paused,
+        # It announces a charge: nobody waits for a better moment with that.
+        category=Category.LEGAL,
     ),
     NoticeKind(
         code="card_changed",

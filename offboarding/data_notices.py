@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.law import books_end
 from accounts.models import Notice
-from accounts.notices import NoticeKind, register
+from accounts.notices import Category, NoticeKind, register
 from offboarding.models import Closure, Export
 from offboarding.retention import DELETED, SOON
 
@@ -84,6 +84,7 @@ KINDS = (
         why=_("Because the terms say until when it is kept; there is time to fetch it."),
         context=_soon,
         still_true=_still_goes_then,
+        category=Category.LEGAL,
     ),
     NoticeKind(
         code=DELETED,
@@ -91,6 +92,7 @@ KINDS = (
         why=_("The last mail, on the day on which the data goes."),
         context=_deleted,
         still_true=_is_being_deleted,
+        category=Category.LEGAL,
     ),
 )
 

@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Notice
-from accounts.notices import NoticeKind, register
+from accounts.notices import Category, NoticeKind, register
 from offboarding import receipts, wording
 from offboarding.models import Cancellation
 from offboarding.standing import read_standing
@@ -65,6 +65,7 @@ KINDS = (
         why=BECAUSE_LEAVING,
         context=_context,
         still_true=_is_not_withdrawn,
+        category=Category.LEGAL,
     ),
     NoticeKind(
         code="leaving_last_step",
@@ -72,6 +73,8 @@ KINDS = (
         why=_("Because you chose something that needs one more step."),
         context=_context,
         still_true=_waits_for_last_step,
+        category=Category.REMINDER,
+        topic="leaving",
     ),
     NoticeKind(
         code="leaving_confirmed",
@@ -79,6 +82,7 @@ KINDS = (
         why=BECAUSE_LEAVING,
         context=_context,
         still_true=_is_not_withdrawn,
+        category=Category.LEGAL,
     ),
     NoticeKind(
         code="leaving_withdrawn",
@@ -107,6 +111,8 @@ KINDS = (
         why=_("Because a refund is kept for you."),
         context=_context,
         still_true=_can_claim,
+        category=Category.REMINDER,
+        topic="claim",
     ),
 )
 

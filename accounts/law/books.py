@@ -1,8 +1,4 @@
-"""Rules of law that are numbers: data with a source and a date, not code.
-
-`verified_on` is None where nobody has confirmed the rule against its source: it is then shown as
-"not verified". None of this is legal advice.
-"""
+"""How long invoices are kept."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -43,18 +39,3 @@ def tax_years(country: str) -> int:
 def books_end(country: str, last: dt.datetime) -> dt.datetime:
     """The first moment (UTC) at which books whose last entry is `last` need not be kept any more."""
     return dt.datetime(last.year + tax_years(country) + 1, 1, 1, tzinfo=dt.UTC)
-
-
-#: Countries in which Directive 2011/83/EU (art. 9) gives consumers a right of withdrawal.
-EU_COUNTRIES = frozenset(
-    {
-        *("AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU"),
-        *("IE", "IT", "LT", "LU", "LV", "MT", "NL", "PL", "PT", "RO", "SE", "SI", "SK"),
-    }
-)
-WITHDRAWAL_DAYS = 14
-
-
-def withdrawal_days(country: str, kind: str) -> int:
-    """Days in which a contract can be withdrawn from by law (rule eu-withdrawal); 0: the law gives none."""
-    return WITHDRAWAL_DAYS if kind == "consumer" and country.upper() in EU_COUNTRIES else 0
