@@ -2,7 +2,8 @@
 
 from django.dispatch import Signal
 
-#: An account's access was opened or closed: `account`, `at`.
+#: Access of these accounts was opened or closed: `account_ids` (a list, in the order of the keys, as long
+#: as a sweep's chunk), `at`. Whoever listens writes its rows in sets.
 access_changed = Signal()
 #: Someone opened an account (sender `Account`): `account`, `at`. Billing puts it on its first plan.
 account_opened = Signal()

@@ -20,7 +20,7 @@ from accounts.tests.worlds import NOON, make_account, make_member, make_user, ow
 pytestmark = pytest.mark.django_db
 
 #: `record(account, "kind"`, over line breaks; an f-string's fixed beginning is what can be read off.
-RECORDED = re.compile(r'\brecord\(\s*[\w.]+,\s*(f?)"([^"]+)"')
+RECORDED = re.compile(r'\brecord(?:_many)?\(\s*[\w.]+,\s*(f?)"([^"]+)"')
 
 
 def recorded_kinds():

@@ -1,0 +1,122 @@
+"""Many rows in few statements: what the set-based verbs are made of.
+
+On PostgreSQL a verb is one statement, on SQLite, which has no writing CTE, a few in one transaction; the
+rows are the same. Names of tables and columns come from the models, values travel as parameters only.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from django.db import connection, models
+from django.db.models import Model
+
+from accounts.models import Account
+
+#: How many accounts one transaction of a sweep takes: its locks are held for well under a second.
+CHUNK = 5_000
+
+_TYPES = {
+    "DateTimeField": "timestamptz",
+    "DateField": "date",
+    "JSONField": "jsonb",
+    "BooleanField": "boolean",
+    "BigAutoField": "bigint",
+    "BigIntegerField": "bigint",
+    "ForeignKey": "bigint",
+    "IntegerField": "bigint",
+    "PositiveIntegerField": "bigint",
+    "PositiveSmallIntegerField": "bigint",
+    "PositiveBigIntegerField": "bigint",
+    "SmallIntegerField": "bigint",
+}
+
+Sql = tuple[str, list[Any]]
+
+
+def in_chunks(ids: Iterable[int], size: int = CHUNK) -> Iterator[list[int]]:
+    """The keys in lists of at most `size`, each meant for a transaction of its own."""
+    rest = iter(ids)
+    while chunk := list(islice(rest, size)):
+        yield chunk
+
+
+def lock_accounts(ids: Iterable[int]) -> list[int]:
+    """Take these accounts for the rest of the transaction, in the order of their keys.
+
+    Those that someone else holds right now are left out: the next run finds them again. (On SQLite the
+    transaction itself is the lock.)
+    """
+    rows = Account.objects.filter(pk__in=list(ids)).order_by("pk")
+    if connection.vendor == "postgresql":
+        rows = rows.select_for_update(skip_locked=True, no_key=True)
+    return list(rows.values_list("pk", flat=True))
+
+
+def given(ids: Sequence[int], model: type[Model], columns: Mapping[str, Sequence[Any]]) -> Sql:
+    """A table with a row for each of `ids`: `id`, and the values of these columns of `model`, by place."""
+    fields = {name: field_of(model, name) for name in columns}
+    values = {name: [_prepared(fields[name], value) for value in columns[name]] for name in columns}
+    if connection.vendor == "postgresql":
+        arrays = ", ".join(f"%s::{cast_type(field)}[]" for field in fields.values())
+        names = ", ".join(["id", *columns])
+        sql = f"SELECT * FROM unnest(%s::bigint[]{', ' if columns else ''}{arrays}) AS rows({names})"  # noqa: S608
+        return sql, [list(ids), *values.values()]
+    parts = ["json_extract(value, '$[0]') AS id"]
+    parts += [f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(columns, 1)]
+    rows = list(zip(ids, *values.values(), strict=True))
+    return f"SELECT {', '.join(parts)} FROM json_each(%s)", [as_json(rows)]  # noqa: S608
+
+
+def insert_select(row: Model, columns: Mapping[str, str], source: Sql, *, conflict: str = "") -> Sql:
+    """An INSERT with a row for each of `source`, each column from its SQL in `columns`.
+
+    Whatever is not named there is the same in every row: the value it has in `row`, which is never saved.
+    """
+    fields = {str(field.column): field for field in row._meta.concrete_fields if not field.primary_key}
+    same = [field for name, field in fields.items() if name not in columns]
+    expressions = [columns.get(name) or constant(field) for name, field in fields.items()]
+    names = ", ".join(fields)
+    sql = f"INSERT INTO {row._meta.db_table} ({names}) SELECT {', '.join(expressions)} {source[0]} {conflict}"
+    values = [field.get_db_prep_save(getattr(row, field.attname), connection) for field in same]
+    return sql, [*values, *source[1]]
+
+
+def field_of(model: type[Model], column: str) -> "models.Field[Any, Any]":
+    """The model's field that is stored in this column."""
+    return next(field for field in model._meta.concrete_fields if field.column == column)
+
+
+def cast_type(field: "models.Field[Any, Any]") -> str:
+    """What PostgreSQL is told that a parameter is; text is cut by nobody on its way into a column."""
+    return _TYPES.get(field.get_internal_type(), "text")
+
+
+def run(sql: Sql) -> int:
+    """Carry out one statement; returns how many rows it wrote."""
+    with connection.cursor() as cursor:
+        cursor.execute(*sql)
+        return int(cursor.rowcount)
+
+
+def fetch_ids(sql: Sql) -> list[int]:
+    """Carry out one statement that returns keys."""
+    with connection.cursor() as cursor:
+        cursor.execute(*sql)
+        return [row[0] for row in cursor.fetchall()]
+
+
+def as_json(value: Any) -> str:
+    """As Django's JSONField writes it."""
+    return json.dumps(value)
+
+
+def constant(field: "models.Field[Any, Any]") -> str:
+    return f"%s::{cast_type(field)}" if connection.vendor == "postgresql" else "%s"
+
+
+def _prepared(field: "models.Field[Any, Any]", value: Any) -> Any:
+    if isinstance(field, models.JSONField):
+        return as_json(value)
+    return field.get_db_prep_save(value, connection)
