@@ -13,6 +13,7 @@ class AccountsConfig(AppConfig):
             history_words,
             mail_reports,  # noqa: F401 (listens to the mail service)
             notice_kinds,
+            tasks,  # noqa: F401 (declares the jobs)
         )
 
         calendar.register("accounts.mails", calendar.mails_to_come)

@@ -154,7 +154,17 @@ classify(
     key="version",
 )
 classify("accounts.TermsText", NOT_PERSONAL, hidden="id text_hash terms language text")
-classify("accounts.JobRun", NOT_PERSONAL, hidden="id name slot started_at finished_at due done error")
+classify(
+    "accounts.JobRun",
+    NOT_PERSONAL,
+    hidden="id name slot was_off started_at finished_at seconds due done skipped error",
+)
+classify(
+    "accounts.JobSwitch",
+    NOT_PERSONAL,
+    hidden="id name is_off actor actor_ref reason at",
+    because=_("Which job staff stopped, and why."),
+)
 classify(
     "accounts.Suppression",
     NOT_PERSONAL,

@@ -3,34 +3,49 @@
 import datetime as dt
 import logging
 
-from celery import shared_task
+from django.utils.translation import gettext_lazy as _
 
-from accounts import clock
+from accounts import notices
 from accounts.audit import run_audit
-from accounts.jobs import run_job
-from accounts.notices import send_due_notices
+from accounts.jobs import HOUR, MINUTE, Outcome, beat_job, forget_old_runs
+from accounts.models import JobRun, Notice
 
 logger = logging.getLogger(__name__)
 
 
-@shared_task(name="accounts.send_notices")
-def send_notices() -> int:
+@beat_job(
+    "accounts.send_notices",
+    title=_("Send the mails that are due"),
+    every=MINUTE,
+    due=lambda at: Notice.objects.due(at),
+    is_rung=True,
+)
+def send_notices(*, at: dt.datetime) -> int:
     """Every minute, and whenever something new is owed: send what is due (M1, M2)."""
-    return send_due_notices(at=clock.now())
+    return notices.send_due_notices(at=at)
 
 
-@shared_task(name="accounts.audit")
-def audit() -> int:
+@beat_job("accounts.audit", title=_("Ask whether everything that must hold does"), every=HOUR)
+def audit(*, at: dt.datetime) -> Outcome:
     """Ask hourly whether everything that must hold does; what does not is an alarm."""
-    return run_job("accounts.audit", dt.timedelta(hours=1), _alarm_about_violations)
-
-
-def _alarm_about_violations(*, at: dt.datetime) -> int:
-    broken = [finding for finding in run_audit(at=at) if finding.count]
+    findings = run_audit(at=at)
+    broken = [finding for finding in findings if finding.count]
     for finding in broken:
         logger.critical(
             "invariant %s is broken",
             finding.invariant.code,
             extra={"count": finding.count, "rows": finding.rows[:5]},
         )
-    return len(broken)
+    skipped = {finding.invariant.code: finding.count for finding in broken}
+    return Outcome(due=len(findings), done=len(findings) - len(broken), skipped=skipped)
+
+
+@beat_job(
+    "accounts.forget_old_runs",
+    title=_("Forget old runs of jobs"),
+    every=HOUR,
+    due=lambda at: JobRun.objects.to_forget(at),
+)
+def forget_runs(*, at: dt.datetime) -> int:
+    """Keep the records of jobs from growing without end (hourly)."""
+    return forget_old_runs(at=at)

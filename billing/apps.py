@@ -10,6 +10,7 @@ class BillingConfig(AppConfig):
         from billing import (
             audit_checks,
             deletion_map,  # noqa: F401 (fills the map)
+            tasks,  # noqa: F401 (declares the jobs)
         )
         from billing.account_panel import PLAN_PANEL
         from billing.coming import billing_to_come

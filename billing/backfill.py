@@ -18,7 +18,7 @@ def fetch_missed_events(*, at: dt.datetime) -> int:
     The newest event that came says nothing about those before it: webhooks may have come on while
     others were lost, for as long as no worker ran.
     """
-    last = JobRun.objects.filter(name=JOB, error="").exclude(finished_at=None).order_by("-slot").first()
+    last = JobRun.objects.good().filter(name=JOB).order_by("-slot").first()
     since = max(last.started_at - OVERLAP if last else at - HORIZON, at - HORIZON)
     before = Incoming.objects.count()
     with calling() as stripe:

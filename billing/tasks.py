@@ -3,27 +3,38 @@
 import datetime as dt
 
 from celery import shared_task
+from django.utils.translation import gettext_lazy as _
 
 from accounts import clock
-from accounts.jobs import run_job
+from accounts.jobs import HOUR, MINUTE, Touches, beat_job, jobs, start_job
 from billing import backfill, cards, inbox, mirror, outgoing, reconciliation, sync
-from billing.models import Customer
-
-MINUTE = dt.timedelta(minutes=1)
-HOUR = dt.timedelta(hours=1)
+from billing.models import Customer, Incoming, Instruction
 
 
-@shared_task(name="billing.send_instructions")
-def send_instructions() -> int:
+@beat_job(
+    "billing.send_instructions",
+    title=_("Tell Stripe what it has to do"),
+    every=MINUTE,
+    due=lambda at: Instruction.objects.due(at),
+    touches=Touches.MONEY,
+    is_rung=True,
+)
+def send_instructions(*, at: dt.datetime) -> int:
     """Send what the provider has to be told."""
-    return outgoing.send_due_instructions(at=clock.now())
+    return outgoing.send_due_instructions(at=at)
 
 
-@shared_task(name="billing.apply_events")
-def apply_events() -> int:
+@beat_job(
+    "billing.apply_events",
+    title=_("Apply what Stripe told us"),
+    every=MINUTE,
+    due=lambda at: Incoming.objects.due(at),
+    is_rung=True,
+)
+def apply_events(*, at: dt.datetime) -> int:
     """Apply what the provider told us, then let the mirror follow."""
-    done = inbox.apply_due_events(at=clock.now())
-    mirror.follow_due(at=clock.now())
+    done = inbox.apply_due_events(at=at)
+    mirror.follow_due(at=at)
     return done
 
 
@@ -34,12 +45,22 @@ def refresh_customer(customer_pk: int, setup_intent: str = "") -> None:
     at = clock.now()
     if setup_intent:
         cards.adopt_saved_card(customer, setup_intent, at=at)
-        outgoing.send_due_instructions(at=at)
+        start_job(jobs()["billing.send_instructions"], at=at)
     sync.sync_everything(customer, at=at)
 
 
-@shared_task(name="billing.reconcile")
-def reconcile() -> int:
-    """Compare live subscriptions and moving refunds with the provider; fill gaps in the events (hourly)."""
-    run_job(backfill.JOB, HOUR, backfill.fetch_missed_events)
-    return run_job("billing.reconcile", HOUR, reconciliation.reconcile_due)
+@beat_job(backfill.JOB, title=_("Fetch events of Stripe that never came"), every=HOUR)
+def fetch_missed_events(*, at: dt.datetime) -> int:
+    """Fill gaps in the events (hourly)."""
+    return backfill.fetch_missed_events(at=at)
+
+
+@beat_job(
+    "billing.reconcile",
+    title=_("Compare ours with Stripe’s"),
+    every=HOUR,
+    due=lambda at: reconciliation.due_customers(at),
+)
+def reconcile(*, at: dt.datetime) -> int:
+    """Compare live subscriptions and moving refunds with the provider (hourly)."""
+    return reconciliation.reconcile_due(at=at)

@@ -37,8 +37,10 @@ TIMETABLE = {
     "offboarding.owe_purge_notices": hourly,
     "offboarding.purge_due": hourly,
     "offboarding.purge_books": hourly,
+    "billing.backfill": hourly,
     "billing.reconcile": hourly,
     "accounts.audit": hourly,
+    "accounts.forget_old_runs": hourly,
 }
 app.conf.beat_schedule = {
     name: {"task": name, "schedule": schedule, "options": {"expires": 50}}

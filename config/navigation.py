@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from accounts import clock
-from accounts.models import Notice
+from accounts.models import JobRun, Notice
 from billing.models import Incoming, Instruction, Refund
 from billing.reports import MAY_READ
 
@@ -82,7 +82,7 @@ MENU: "list[tuple[StrOrPromise, list[tuple[StrOrPromise, str, str, str]]]]" = [
             (_("Terms"), "contract", "accounts_terms_changelist", "accounts.view_terms"),
             (_("People and roles"), "group", "accounts_user_changelist", "accounts.view_user"),
             (_("Erasures"), "delete_forever", "offboarding_erasure_changelist", "offboarding.view_erasure"),
-            (_("Jobs"), "schedule", "accounts_jobrun_changelist", "accounts.view_jobrun"),
+            (_("Jobs"), "schedule", "accounts_jobrun_board", "accounts.view_jobrun"),
         ],
     ),
 ]
@@ -162,6 +162,14 @@ WAITING = [
         "billing_refund_changelist",
         "state__exact=unknown",
         "billing.view_refund",
+    ),
+    Waiting(
+        _("Jobs that failed"),
+        _("The last run of a job ended with an error."),
+        lambda at: JobRun.objects.latest_of_each(1).exclude(error=""),
+        "accounts_jobrun_board",
+        "",
+        "accounts.view_jobrun",
     ),
 ]
 

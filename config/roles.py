@@ -24,7 +24,13 @@ FINANCE: Final = """
     billing.view_dispute
     djstripe.view_invoice djstripe.view_charge djstripe.view_refund djstripe.view_dispute
 """
-ROLES: Final = {"support": frozenset(SUPPORT.split()), "finance": frozenset(FINANCE.split())}
+OPERATORS: Final = """
+    accounts.view_jobrun accounts.change_jobswitch
+"""
+ROLES: Final = {
+    name: frozenset(permissions.split())
+    for name, permissions in (("support", SUPPORT), ("finance", FINANCE), ("operators", OPERATORS))
+}
 
 
 def write_roles(using: str = "default", **_: Any) -> None:

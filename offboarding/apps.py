@@ -18,6 +18,7 @@ class OffboardingConfig(AppConfig):
             leaving_words,
             reactions,
             reports,
+            tasks,  # noqa: F401 (declares the jobs)
         )
 
         data_notices.register_kinds()

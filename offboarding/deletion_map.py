@@ -106,4 +106,4 @@ classify(
         retained_until retained_gone_at lease_until lease_token""",
     because=RECORD,
 )
-classify("offboarding.Brake", NOT_PERSONAL, hidden="id pulled_at allowed_on allowed")
+classify("offboarding.Brake", NOT_PERSONAL, hidden="id allowed_on allowed")

@@ -236,9 +236,8 @@ def _fail(export: Export, *, at: dt.datetime) -> None:
 
 def remove_expired(*, at: dt.datetime, limit: int = 500) -> int:
     """Delete the files of downloads whose days are over, and what killed workers left behind."""
-    expired = Export.objects.filter(status=Status.READY, expires_at__lte=at)
     removed = 0
-    for export in expired.select_related("account")[:limit]:
+    for export in Export.objects.over(at).select_related("account")[:limit]:
         path_of(export).unlink(missing_ok=True)
         with transaction.atomic():
             if Export.objects.filter(pk=export.pk, status=Status.READY).update(

@@ -129,6 +129,4 @@ def _end_access(cancellation: Cancellation, *, at: dt.datetime) -> None:
 
 def lapse_reservations(*, at: dt.datetime) -> int:
     """Refunds that nobody claimed by their deadline, of which they were told twice."""
-    return Reservation.objects.filter(status=Reservation.Status.RESERVED, deadline_at__lt=at).update(
-        status=Reservation.Status.LAPSED, closed_at=at
-    )
+    return Reservation.objects.due_to_lapse(at).update(status=Reservation.Status.LAPSED, closed_at=at)

@@ -1,18 +1,24 @@
 """The job that purges what is due: in its measure, with a brake, and never silent about what it left."""
 
+import dataclasses
 import datetime as dt
 import logging
+from collections import Counter
 from dataclasses import dataclass, field
 
 from django.db import DatabaseError, transaction
 
+from accounts import jobs
 from accounts.errors import WrongState
+from accounts.events import By
 from accounts.models import Account
 from offboarding import erasure, retention
 from offboarding.models import Brake, Closure, Erasure
 
 logger = logging.getLogger(__name__)
 
+JOB = "offboarding.purge_due"
+BOOKS_JOB = "offboarding.purge_books"
 #: Above this share of the accounts a day a person has to agree: a bug in a date must not empty the house.
 SHARE = 100  # one in a hundred
 #: What needs nobody even in a small house.
@@ -29,19 +35,25 @@ class Report:
     is_stopped: bool = False
 
 
-def is_stopped() -> bool:
-    """Whether the brake is pulled: then no job destroys anything."""
-    return Brake.objects.exclude(pulled_at=None).exists()
+def is_stopped(job: str = JOB) -> bool:
+    """Whether this job is turned off, by its own switch or by that of all grave ones."""
+    return jobs.is_off(jobs.jobs()[job])
 
 
-def pull_brake(*, at: dt.datetime) -> None:
+def pull_brake(*, by: By, at: dt.datetime, reason: str) -> None:
     """Stop every job that destroys data, at once; a purge under way stops at its next run."""
-    Brake.objects.update_or_create(pk=Brake.SINGLE, defaults={"pulled_at": at})
+    for name in _destroying():
+        jobs.turn_off(name, by=by, at=at, reason=reason)
 
 
-def release_brake() -> None:
+def release_brake(*, by: By, at: dt.datetime, reason: str) -> None:
     """Let the jobs go on; they catch up."""
-    Brake.objects.filter(pk=Brake.SINGLE).update(pulled_at=None)
+    for name in _destroying():
+        jobs.turn_on(name, by=by, at=at, reason=reason)
+
+
+def _destroying() -> list[str]:
+    return [job.name for job in jobs.jobs().values() if job.touches is jobs.Touches.DATA]
 
 
 def allow_today(number: int, *, at: dt.datetime) -> None:
@@ -98,14 +110,26 @@ def _purge(closure: Closure, report: Report, *, at: dt.datetime) -> None:
         (report.purged if outcome == erasure.DONE else report.waiting).append(name)
 
 
-def run_purges(*, at: dt.datetime) -> int:
-    """What beat calls: returns how many accounts are gone."""
-    return len(purge_due(at=at).purged)
+def run_purges(*, at: dt.datetime) -> jobs.Outcome:
+    """What beat calls: how many accounts are gone, how many had to wait, and why."""
+    return _outcome(purge_due(at=at))
+
+
+def due_purges(*, at: dt.datetime) -> jobs.Outcome:
+    """What a run would find, and what of it would have to wait; nothing is changed."""
+    report = purge_due(at=at, is_dry_run=True)
+    return dataclasses.replace(_outcome(report), done=0)
+
+
+def _outcome(report: Report) -> jobs.Outcome:
+    skipped = Counter(report.left.values()) + Counter({"unanswered": len(report.waiting)})
+    due = len(report.purged) + sum(skipped.values())
+    return jobs.Outcome(due=due, done=len(report.purged), skipped=dict(skipped))
 
 
 def purge_books(*, at: dt.datetime) -> int:
     """Delete the books whose years are over; returns how many accounts' books."""
-    if is_stopped():
+    if is_stopped(BOOKS_JOB):
         return 0
     over = list(Erasure.objects.with_books_over(at).order_by("retained_until")[: allowance(at=at)])
     for one in over:

@@ -2,61 +2,99 @@
 
 import datetime as dt
 
-from celery import shared_task
+from django.utils.translation import gettext_lazy as _
 
-from accounts import clock
-from accounts.jobs import run_job
+from accounts.jobs import HOUR, MINUTE, Outcome, Touches, beat_job
 from billing import pauses
+from billing.models import Pause
 from offboarding import completions, exports, free_days, purges
-
-MINUTE = dt.timedelta(minutes=1)
-FIVE_MINUTES = dt.timedelta(minutes=5)
-HOUR = dt.timedelta(hours=1)
+from offboarding.models import Cancellation, Erasure, Export, Reservation
 
 
-@shared_task(name="offboarding.complete_due")
-def complete_due() -> int:
+@beat_job(
+    "offboarding.complete_due",
+    title=_("End what has reached its date"),
+    every=MINUTE,
+    due=lambda at: Cancellation.objects.due(at),
+    touches=Touches.MONEY,
+)
+def complete_due(*, at: dt.datetime) -> int:
     """Carry out what has reached its date (every minute)."""
-    return run_job("offboarding.complete_due", MINUTE, completions.complete_due_cancellations)
+    return completions.complete_due_cancellations(at=at)
 
 
-@shared_task(name="offboarding.resume_pauses")
-def resume_pauses() -> int:
+@beat_job(
+    "offboarding.resume_pauses",
+    title=_("Give access back after a pause"),
+    every=MINUTE,
+    due=lambda at: Pause.objects.due(at),
+)
+def resume_pauses(*, at: dt.datetime) -> int:
     """Give access back where a pause is over (every minute)."""
-    return run_job("offboarding.resume_pauses", MINUTE, pauses.resume_due_pauses)
+    return pauses.resume_due_pauses(at=at)
 
 
-@shared_task(name="offboarding.lapse_reservations")
-def lapse_reservations() -> int:
+@beat_job(
+    "offboarding.lapse_reservations",
+    title=_("Close kept refunds that nobody claimed"),
+    every=HOUR,
+    due=lambda at: Reservation.objects.due_to_lapse(at),
+    touches=Touches.MONEY,
+)
+def lapse_reservations(*, at: dt.datetime) -> int:
     """Close what nobody claimed (hourly)."""
-    return run_job("offboarding.lapse_reservations", HOUR, free_days.lapse_reservations)
+    return free_days.lapse_reservations(at=at)
 
 
-@shared_task(name="offboarding.run_exports")
-def run_exports() -> int:
+@beat_job(
+    "offboarding.run_exports",
+    title=_("Make the downloads that were asked for"),
+    every=MINUTE,
+    due=lambda at: Export.objects.due(at),
+    is_rung=True,
+)
+def run_exports(*, at: dt.datetime) -> int:
     """Make the downloads that were asked for (every minute, and when one is asked for)."""
-    return exports.make_due_exports(at=clock.now())
+    return exports.make_due_exports(at=at)
 
 
-@shared_task(name="offboarding.expire_exports")
-def expire_exports() -> int:
+@beat_job(
+    "offboarding.expire_exports",
+    title=_("Remove downloads whose days are over"),
+    every=HOUR,
+    due=lambda at: Export.objects.over(at),
+    touches=Touches.DATA,
+)
+def expire_exports(*, at: dt.datetime) -> int:
     """Remove the files of downloads whose days are over (hourly)."""
-    return run_job("offboarding.expire_exports", HOUR, exports.remove_expired)
+    return exports.remove_expired(at=at)
 
 
-@shared_task(name="offboarding.purge_due")
-def purge_due() -> int:
-    """Delete what is due (every five minutes: what waits for the provider is asked again)."""
-    return run_job("offboarding.purge_due", FIVE_MINUTES, purges.run_purges)
+@beat_job(
+    purges.JOB,
+    title=_("Delete the data whose date has come"),
+    every=HOUR,
+    due=purges.due_purges,
+    touches=Touches.DATA,
+)
+def purge_due(*, at: dt.datetime) -> Outcome:
+    """Delete what is due (hourly: what waits for the provider is asked again)."""
+    return purges.run_purges(at=at)
 
 
-@shared_task(name="offboarding.purge_books")
-def purge_books() -> int:
+@beat_job(
+    purges.BOOKS_JOB,
+    title=_("Delete the books whose years are over"),
+    every=HOUR,
+    due=lambda at: Erasure.objects.with_books_over(at),
+    touches=Touches.DATA,
+)
+def purge_books(*, at: dt.datetime) -> int:
     """Delete books whose years are over (hourly)."""
-    return run_job("offboarding.purge_books", HOUR, purges.purge_books)
+    return purges.purge_books(at=at)
 
 
-@shared_task(name="offboarding.owe_purge_notices")
-def owe_purge_notices() -> int:
+@beat_job("offboarding.owe_purge_notices", title=_("Announce deletions"), every=HOUR)
+def owe_purge_notices(*, at: dt.datetime) -> int:
     """Owe the notices before data goes to whoever is not owed them yet (hourly)."""
-    return run_job("offboarding.owe_purge_notices", HOUR, purges.owe_purge_notices)
+    return purges.owe_purge_notices(at=at)

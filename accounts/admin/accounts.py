@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import clock, desk
 from accounts.admin.base import ReadOnlyAdmin
-from accounts.models import Account, Event, JobRun, Notice
+from accounts.models import Account, Event, Notice
 from accounts.notices import kinds
 
 
@@ -90,11 +90,3 @@ class EventAdmin(ReadOnlyAdmin[Event]):
     list_display = ("at", "account_ref", "seq", "kind", "actor", "subject")
     list_filter = ("actor",)
     search_fields = ("account_ref__exact", "subject__exact")
-
-
-@admin.register(JobRun)
-class JobRunAdmin(ReadOnlyAdmin[JobRun]):
-    """What the timetable did."""
-
-    list_display = ("name", "slot", "started_at", "finished_at", "done", "error")
-    search_fields = ("name",)

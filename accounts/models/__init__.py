@@ -3,7 +3,7 @@
 from accounts.models.account import Account, Invitation, Link, Member
 from accounts.models.event import Event
 from accounts.models.hold import Hold
-from accounts.models.job import JobRun
+from accounts.models.job import JobRun, JobSwitch
 from accounts.models.notice import Notice, Suppression
 from accounts.models.terms import Acceptance, Terms, TermsText
 from accounts.models.user import User
@@ -15,6 +15,7 @@ __all__ = [
     "Hold",
     "Invitation",
     "JobRun",
+    "JobSwitch",
     "Link",
     "Member",
     "Notice",

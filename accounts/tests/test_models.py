@@ -16,6 +16,7 @@ from accounts.models import (
     Hold,
     Invitation,
     JobRun,
+    JobSwitch,
     Member,
     Notice,
     Suppression,
@@ -111,6 +112,7 @@ REFUSED = {
         account=make_account(), reason="promise", starts_at=NOON, ends_at=LONG_AGO, created_at=NOON
     ),
     "event_gap_free": lambda: twice(lambda: Event(account_ref="a", seq=1, kind="k", actor="system", at=NOON)),
+    "job_switch_has_reason": lambda: JobSwitch(name="j", is_off=True, actor="staff", at=NOON),
     "job_slot_once": lambda: twice(lambda: JobRun(name="j", slot=NOON, started_at=NOON)),
 }
 #: Columns that are unique by themselves.

@@ -88,6 +88,14 @@ class Subscription(models.Model):
         return self.period_end
 
 
+class PauseQuerySet(models.QuerySet["Pause"]):
+    """Questions about pauses."""
+
+    def due(self, at: dt.datetime) -> "PauseQuerySet":
+        """Agreed, and the day has come on which charging and access resume."""
+        return self.filter(status=Pause.Status.PLANNED, resumes_at__lte=at)
+
+
 class Pause(models.Model):
     """A stretch without billing, agreed while leaving was considered; it ends by itself on a stated date."""
 
@@ -102,6 +110,8 @@ class Pause(models.Model):
     resumes_at = models.DateTimeField()
     created_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)
+
+    objects = PauseQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("pause")

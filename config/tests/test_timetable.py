@@ -2,7 +2,8 @@
 
 import pytest
 
-from config.celery import app
+from accounts.jobs import jobs
+from config.celery import TIMETABLE, app
 
 
 @pytest.mark.django_db
@@ -11,6 +12,7 @@ def test_every_entry_names_a_task_that_exists():
     unknown = {entry["task"] for entry in app.conf.beat_schedule.values()} - set(app.tasks)
 
     assert unknown == set()
+    assert set(TIMETABLE) - set(jobs()) == {"config.tasks.heartbeat"}, "declare it with @beat_job"
 
 
 def test_a_bell_that_nobody_heard_is_not_kept():

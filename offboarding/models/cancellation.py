@@ -192,6 +192,14 @@ class Cancellation(models.Model):
         return self.ending != Ending.STOP_RENEWING
 
 
+class ReservationQuerySet(models.QuerySet["Reservation"]):
+    """Questions about kept refunds."""
+
+    def due_to_lapse(self, at: dt.datetime) -> "ReservationQuerySet":
+        """Nobody claimed them by the end of their last day."""
+        return self.filter(status=Reservation.Status.RESERVED, deadline_at__lt=at)
+
+
 class Reservation(models.Model):
     """Today's refund, kept safe while free days run (R9)."""
 
@@ -209,6 +217,8 @@ class Reservation(models.Model):
     deadline_at = models.DateTimeField()
     status = models.CharField(max_length=10, choices=Status, default=Status.RESERVED)
     closed_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ReservationQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("reserved refund")

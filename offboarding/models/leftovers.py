@@ -18,6 +18,10 @@ class ExportQuerySet(models.QuerySet["Export"]):
         """Asked for, not made, and nobody is at it."""
         return self.filter(Q(lease_until=None) | Q(lease_until__lte=at), status__in=("queued", "running"))
 
+    def over(self, at: dt.datetime) -> "ExportQuerySet":
+        """Ready, and the days in which it can be fetched are over."""
+        return self.filter(status=Export.Status.READY, expires_at__lte=at)
+
 
 class Export(models.Model):
     """One download of an account's data (or of one member's own)."""
@@ -183,12 +187,11 @@ class Erasure(models.Model):
 
 
 class Brake(models.Model):
-    """The one switch that stops every job that destroys data, and a person's word for one large day."""
+    """How much may be destroyed on one day: a person's word for a large one."""
 
     SINGLE = 1
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=SINGLE)
-    pulled_at = models.DateTimeField(null=True, blank=True)
     #: A person allowed this many purges on this day (UTC), above the share that needs nobody.
     allowed_on = models.DateField(null=True, blank=True)
     allowed = models.PositiveIntegerField(default=0)
@@ -199,4 +202,4 @@ class Brake(models.Model):
         constraints = [models.CheckConstraint(name="brake_single", condition=Q(id=1))]
 
     def __str__(self) -> str:
-        return f"{self.pulled_at or ''}"
+        return f"{self.allowed} {self.allowed_on or ''}"

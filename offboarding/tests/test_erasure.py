@@ -447,10 +447,10 @@ def test_tomorrow_has_its_own_measure():
 
 def test_the_brake_stops_everything_and_its_release_catches_up():
     make_closing()
-    purges.pull_brake(at=NOON)
+    purges.pull_brake(by=SYSTEM, at=NOON, reason="looking into it")
     stopped = purges.purge_due(at=NOON)
     begun = Erasure.objects.count()
-    purges.release_brake()
+    purges.release_brake(by=SYSTEM, at=NOON, reason="found")
     purges.purge_due(at=NOON + DAY)
 
     assert (stopped.is_stopped, begun) == (True, 0)

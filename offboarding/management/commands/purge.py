@@ -5,7 +5,11 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from accounts import clock
+from accounts.events import SYSTEM
 from offboarding import purges
+
+#: Whoever has a shell on the server has no name here; the log of the machine does.
+REASON = "manage.py purge"
 
 
 class Command(BaseCommand):
@@ -25,9 +29,9 @@ class Command(BaseCommand):
         """Print one line for each account: its public id and what became of it."""
         at = clock.now()
         if options["stop"]:
-            purges.pull_brake(at=at)
+            purges.pull_brake(by=SYSTEM, at=at, reason=REASON)
         elif options["resume"]:
-            purges.release_brake()
+            purges.release_brake(by=SYSTEM, at=at, reason=REASON)
         elif options["allow"] is not None:
             purges.allow_today(options["allow"], at=at)
         if options["stop"] or options["resume"]:

@@ -1,0 +1,104 @@
+"""How the jobs are doing: what the operators' page and `manage.py jobs` show."""
+
+import datetime as dt
+from collections import defaultdict
+from dataclasses import dataclass
+
+from django.db.models import QuerySet
+
+from accounts.jobs import ALL_GRAVE, Job, jobs
+from accounts.models import JobRun, JobSwitch, User
+
+#: Runs shown of each job.
+SHOWN = 24
+#: Counted no further: a person sees that there are many.
+MANY = 1000
+#: Slots without a run after which a job counts as late.
+PATIENCE = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One job as it stands."""
+
+    job: Job
+    runs: list[JobRun]
+    off: JobSwitch | None
+    due_now: int | None
+    at: dt.datetime
+
+    @property
+    def last(self) -> JobRun | None:
+        """Its last run, one that a switch kept from running aside."""
+        return next((run for run in self.runs if not run.was_off), None)
+
+    @property
+    def age(self) -> dt.timedelta | None:
+        """How long ago it last ran."""
+        return max(dt.timedelta(), self.at - self.last.started_at) if self.last else None
+
+    @property
+    def is_late(self) -> bool:
+        """On, and not run for several slots: no worker, or one that is stuck."""
+        return self.off is None and (self.age is None or self.age > PATIENCE * self.job.every)
+
+    @property
+    def state(self) -> str:
+        """In one word: "off", "failed", "late", "running" or "ok"."""
+        if self.off:
+            return "off"
+        if self.last and self.last.error:
+            return "failed"
+        if self.is_late:
+            return "late"
+        return "running" if self.last and self.last.finished_at is None else "ok"
+
+    @property
+    def is_many(self) -> bool:
+        """More is due than was counted."""
+        return (self.due_now or 0) >= MANY
+
+
+@dataclass(frozen=True)
+class Board:
+    """Every job, and the switch that stops all grave ones."""
+
+    lines: list[Line]
+    all_grave: JobSwitch | None
+
+
+def read_board(*, at: dt.datetime) -> Board:
+    """Read it: two queries, and one for each job that can say what is due."""
+    runs: dict[str, list[JobRun]] = defaultdict(list)
+    for run in JobRun.objects.latest_of_each(SHOWN):
+        runs[run.name].append(run)
+    off = JobSwitch.objects.off_now()
+    lines = [
+        Line(
+            job=job,
+            runs=runs[job.name],
+            off=next((off[name] for name in job.switches if name in off), None),
+            due_now=count_due(job, at=at),
+            at=at,
+        )
+        for job in sorted(jobs().values(), key=lambda job: (job.every, job.name))
+    ]
+    return Board(lines, off.get(ALL_GRAVE))
+
+
+def count_due(job: Job, *, at: dt.datetime) -> int | None:
+    """How much is due, counted up to `MANY`; None where the job cannot say beforehand."""
+    if job.due is None:
+        return None
+    found = job.due(at=at)
+    if isinstance(found, QuerySet):
+        return found.order_by().values("pk")[:MANY].count()
+    return found if isinstance(found, int) else found.due
+
+
+def turns(name: str, number: int = 20) -> list[tuple[JobSwitch, str]]:
+    """The last turns of this switch, newest first, each with the name of who turned it."""
+    rows = list(JobSwitch.objects.filter(name=name).order_by("-pk")[:number])
+    people = User.objects.filter(public_id__in={row.actor_ref for row in rows if row.actor_ref})
+    names = {user.public_id: user.get_full_name() or user.email for user in people}
+    return [(row, names.get(row.actor_ref, "")) for row in rows]
