@@ -1,12 +1,13 @@
 """Starting, changing and steering a subscription."""
 
 import datetime as dt
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from django.db import transaction
 
 from accounts.errors import WrongState
-from accounts.events import SYSTEM, By, record
+from accounts.events import SYSTEM, By, record, record_many
 from accounts.models import Account
 from accounts.states import move_account
 from billing.instructions import instruct
@@ -184,6 +185,17 @@ def end_local(subscription: Subscription, *, at: dt.datetime, reason: str) -> No
             subject=f"subscription:{subscription.public_id}",
             reason=reason,
         )
+
+
+@transaction.atomic
+def end_local_many(subscriptions: Iterable[int], *, at: dt.datetime, reason: str) -> None:
+    """What `end_local` does, for many at once; those that the provider knows are left alone."""
+    live = Subscription.objects.live().filter(pk__in=list(subscriptions), provider_id=None)
+    rows = list(live.select_for_update().values_list("pk", "account_id", "public_id"))
+    if rows:
+        live.update(status=Subscription.Status.CANCELED, ended_at=at, cancel_at=at)
+    subjects = {account_id: f"subscription:{public_id}" for _pk, account_id, public_id in rows}
+    record_many(subjects, "subscription.canceled", by=SYSTEM, at=at, subjects=subjects, reason=reason)
 
 
 def move_local_end(subscription: Subscription, ends: dt.datetime) -> None:

@@ -1,19 +1,25 @@
 """Until when data is kept after the end: a promise with a date, told three times before it comes."""
 
 import datetime as dt
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from django.db import transaction
 
+from accounts import sets
 from accounts.errors import WrongState
-from accounts.events import By, record
+from accounts.events import By, record, record_many
 from accounts.models import Account, Member, Notice, Terms, User
-from accounts.notices import drop_notices, owe
+from accounts.notices import Owed, drop_notices, owe, owe_many
 from billing.periods import end_of_local_day
 from offboarding.models import Cancellation, Closure
 
 SOON = "purge_soon"
 DELETED = "data_deleted"
+SOON_RULES = ("gdpr",)
+
+#: Of a notice: days before, not before, not after.
+Window = tuple[int, dt.datetime, dt.datetime]
 
 
 @transaction.atomic
@@ -51,6 +57,61 @@ def close_data(
         _redate(known, dates)
     _promise(known, "data.closing", by=by, at=at)
     return known
+
+
+class Promise(NamedTuple):
+    """One account's dates, for `close_data_many`."""
+
+    account_id: int
+    cancellation_id: int
+    data_until: dt.datetime
+    purge_on: dt.datetime
+
+
+@transaction.atomic
+def close_data_many(promises: Iterable[Promise], *, by: By, at: dt.datetime) -> None:
+    """What `close_data` promises, for many accounts at once, all of them held by the caller.
+
+    An account that has its promise already keeps it.
+    """
+    dates = {promise.account_id: promise for promise in promises}
+    known = Closure.objects.open().filter(account__in=list(dates)).values_list("account_id", flat=True)
+    for account_id in known:
+        del dates[account_id]
+    if not dates:
+        return
+    columns = ("cancellation_id", "data_until", "purge_on")
+    values = {name: [getattr(promise, name) for promise in dates.values()] for name in columns}
+    table, params = sets.given(list(dates), Closure, values)
+    taken = {name: f"given.{name}" for name in columns} | {"account_id": "given.id"}
+    source = (f"FROM ({table}) AS given", params)
+    sets.run(sets.insert_select(Closure(created_at=at), taken, source))
+    new = dict(Closure.objects.open().filter(account__in=list(dates)).values_list("account_id", "pk"))
+    record_many(
+        new,
+        "data.closing",
+        by=by,
+        at=at,
+        subjects={account_id: f"closure:{pk}" for account_id, pk in new.items()},
+        facts_of={
+            account_id: {
+                "purge_on": promise.purge_on.isoformat(),
+                "data_until": promise.data_until.isoformat(),
+            }
+            for account_id, promise in dates.items()
+        },
+        waived=False,
+    )
+    owe_many(
+        SOON,
+        [
+            _soon(account_id, new[account_id], promise.purge_on, window)
+            for account_id, promise in dates.items()
+            for window in notice_windows(promise.purge_on, at=at)
+        ],
+        at=at,
+        rule_ids=SOON_RULES,
+    )
 
 
 @transaction.atomic
@@ -147,36 +208,52 @@ def owe_purge_notices(closure: Closure, *, at: dt.datetime) -> int:
     Each may be sent from its day until the next one's day, the last one until the purge: after an
     outage nobody gets three at once. Owing again changes nothing.
     """
-    owed = 0
-    for days, start, end in notice_windows(closure, at=at):
-        period = f"{closure.pk}:{closure.purge_on:%Y%m%d%H%M}:{days}"
+    windows = notice_windows(closure.purge_on, at=at)
+    for window in windows:
+        soon = _soon(closure.account_id, closure.pk, closure.purge_on, window)
         owe(
             closure.account,
             SOON,
             to=readers_of(closure.account),
-            period=period,
+            period=soon.period,
             at=at,
-            window_from=start,
-            window_to=end,
-            subject=f"closure:{closure.pk}",
-            facts={"days": days, "purge_on": closure.purge_on.isoformat()},
-            rule_ids=["gdpr"],
+            window_from=soon.window_from,
+            window_to=soon.window_to,
+            subject=soon.subject,
+            facts=soon.facts,
+            rule_ids=SOON_RULES,
         )
         # Dates that were moved away and back again: what was dropped for them is owed once more.
         Notice.objects.filter(
-            account=closure.account, kind=SOON, period=period, status=Notice.Status.DROPPED, reason="moved"
+            account=closure.account,
+            kind=SOON,
+            period=soon.period,
+            status=Notice.Status.DROPPED,
+            reason="moved",
         ).update(status=Notice.Status.OWED, reason="")
-        owed += 1
-    return owed
+    return len(windows)
 
 
-def notice_windows(closure: Closure, *, at: dt.datetime) -> list[tuple[int, dt.datetime, dt.datetime]]:
+def _soon(account_id: int, closure: int, purge_on: dt.datetime, window: Window) -> Owed:
+    """The notice of one of the days before."""
+    days, start, end = window
+    return Owed(
+        account_id,
+        period=f"{closure}:{purge_on:%Y%m%d%H%M}:{days}",
+        window_from=start,
+        window_to=end,
+        subject=f"closure:{closure}",
+        facts={"days": days, "purge_on": purge_on.isoformat()},
+    )
+
+
+def notice_windows(purge_on: dt.datetime, *, at: dt.datetime) -> list[Window]:
     """(days before, not before, not after) of each notice whose day is still to come."""
     found = []
     days = Terms.PURGE_NOTICE_DAYS
     for days_before, next_days in zip(days, [*days[1:], 0], strict=True):
-        start = closure.purge_on - dt.timedelta(days=days_before)
-        end = closure.purge_on - dt.timedelta(days=next_days)
+        start = purge_on - dt.timedelta(days=days_before)
+        end = purge_on - dt.timedelta(days=next_days)
         if start > at:
             found.append((days_before, start, end - dt.timedelta(seconds=1)))
     return found
