@@ -54,11 +54,13 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _empty_cache() -> None:
-    """No test counts towards the rate limit of another."""
+def _fresh_reader() -> None:
+    """No test counts towards the rate limit of another, nor reads in the zone of its last page."""
     from django.core.cache import cache
+    from django.utils import timezone
 
     cache.clear()
+    timezone.deactivate()
 
 
 @pytest.fixture

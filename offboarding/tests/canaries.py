@@ -13,7 +13,7 @@ from django.core.cache import cache
 from django.db import connection, models
 
 from accounts.classification import Entry, Subject, registry
-from accounts.models import Acceptance, Account, Invitation, Link, Member, Notice, User
+from accounts.models import Acceptance, Account, Hold, Invitation, Link, Member, Notice, User
 from accounts.tests.worlds import NOON, make_account, make_member, make_user
 from billing import models as billing
 from offboarding import export_files
@@ -62,6 +62,9 @@ def _fill_accounts(account: Account, owner: User) -> None:
         )
     Acceptance.objects.create(
         account=account, terms=account.terms, accepted_at=NOON, accepted_by=owner, language="es"
+    )
+    Hold.objects.create(
+        account=account, reason="promise", note=canary(), starts_at=NOON, ends_at=NOON, created_at=NOON
     )
     for status in ("owed", "sent"):
         Notice.objects.create(
