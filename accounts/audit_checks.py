@@ -3,13 +3,18 @@
 import datetime as dt
 from collections.abc import Iterable
 
-from django.db.models import Count
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
+from accounts.arbiter import Category, is_open
 from accounts.audit import Invariant, refs, register
 from accounts.ids import hash_token
+from accounts.kinds import kinds, kinds_of
 from accounts.models import Account, Event, Notice, Suppression
+from accounts.rounds import mail_hours
 
 LATE = dt.timedelta(hours=1)
+#: What was sent earlier than this was asked about before.
+LOOK_BACK = dt.timedelta(days=8)
 
 
 def history_gaps(at: dt.datetime) -> Iterable[str]:
@@ -26,13 +31,54 @@ def personal_history(at: dt.datetime) -> Iterable[str]:
 
 
 def sent_twice(at: dt.datetime) -> Iterable[str]:
-    """Notices handed to the mail service more often than once and once more."""
-    return refs(
-        Notice.objects.filter(status="sent", attempts__gt=2, reason="answer_lost").values_list(
-            "pk", flat=True
-        ),
-        "notice",
-    )
+    """Notices handed to the mail service again although its answer was lost twice."""
+    rows = Notice.objects.filter(Q(unanswered__gt=2) | Q(unanswered__gt=1, status__in=("sent", "owed")))
+    return refs(rows.values_list("pk", flat=True), "notice")
+
+
+def _sent_lately(at: dt.datetime, kinds: Iterable[str] | None = None) -> QuerySet[Notice]:
+    rows = Notice.objects.filter(status="sent", sent_at__gte=at - LOOK_BACK)
+    return rows if kinds is None else rows.filter(kind__in=list(kinds))
+
+
+def sent_outside_window(at: dt.datetime) -> Iterable[str]:
+    """Sent before its window opened or after it closed."""
+    rows = _sent_lately(at).filter(Q(sent_at__lt=F("window_from")) | Q(sent_at__gt=F("window_to")))
+    return refs(rows.values_list("pk", flat=True), "notice")
+
+
+def reminders_at_a_bad_moment(at: dt.datetime) -> Iterable[str]:
+    """Reminders and news that came in quiet hours, or took another day than the one they came on.
+
+    The database allows one of them a day and recipient, by the day that they took.
+    """
+    hours = mail_hours()
+    gentle = kinds_of(*(category for category in Category if category.is_gentle))
+    for notice in _sent_lately(at, gentle).select_related("account").iterator():
+        assert notice.sent_at is not None
+        local = notice.sent_at.astimezone(notice.account.zone)
+        if not is_open(local, hours) or notice.gentle_day != local.date():
+            yield f"notice:{notice.pk}"
+
+
+def stale_words(at: dt.datetime) -> Iterable[str]:
+    """Sent after a newer word on the same subject to the same reader; what the law demands may be."""
+    topics: dict[str, list[str]] = {}
+    for code, kind in kinds().items():
+        if kind.topic:
+            topics.setdefault(kind.topic, []).append(code)
+    for codes in topics.values():
+        newer = Notice.objects.filter(
+            account=OuterRef("account"),
+            recipient=OuterRef("recipient"),
+            subject=OuterRef("subject"),
+            kind__in=codes,
+            status="sent",
+            window_from__gt=OuterRef("window_from"),
+            sent_at__lt=OuterRef("sent_at"),
+        )
+        rows = _sent_lately(at, set(codes) - set(kinds_of(Category.LEGAL))).filter(Exists(newer))
+        yield from refs(rows.values_list("pk", flat=True), "notice")
 
 
 def unsent_past_window(at: dt.datetime) -> Iterable[str]:
@@ -70,10 +116,38 @@ def register_invariants() -> None:
         Invariant(code="M1", kind="query", text="each notice is sent at most once more", find=sent_twice),
         Invariant(
             code="M2",
+            kind="constraint",
+            text="one reminder a day and recipient",
+            proof="notice_one_reminder_a_day",
+        ),
+        Invariant(
+            code="M2",
             kind="query",
             text="a notice leaves inside its window or is flagged",
             find=unsent_past_window,
         ),
+        Invariant(
+            code="M2", kind="query", text="no notice leaves outside its window", find=sent_outside_window
+        ),
+        Invariant(
+            code="M2",
+            kind="query",
+            text="reminders come by day, on the day they took",
+            find=reminders_at_a_bad_moment,
+        ),
+        Invariant(code="M2", kind="query", text="nothing stale is said after a newer word", find=stale_words),
+        Invariant(
+            code="M2",
+            kind="test",
+            text="any letters in any order, with outages and holds: one voice",
+            proof="accounts/tests/test_arbiter.py",
+        ),
         Invariant(code="M3", kind="query", text="no mail to suppressed addresses", find=sent_to_suppressed),
         Invariant(code="M3", kind="query", text="no mail to erased accounts", find=owed_to_erased),
+        Invariant(
+            code="M3",
+            kind="test",
+            text="news only with consent",
+            proof="accounts/tests/test_one_voice.py",
+        ),
     )

@@ -1,12 +1,17 @@
 """What comes next for an account: mails to come, and what the apps above know of."""
 
 import datetime as dt
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from accounts.models import Account, Member, Notice
-from accounts.notices import kinds
+from django.db.models import OuterRef, Q, QuerySet, Subquery
+
+from accounts.arbiter import Category, Circumstances, Planned, foresee
+from accounts.kinds import kinds
+from accounts.law import rule_names
+from accounts.models import Account, Hold, Member, Notice
+from accounts.rounds import letter_of, mail_hours
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise as StrOrPromise
@@ -25,6 +30,9 @@ class CalendarEntry:
     url: str = ""
     #: A mail that will be sent, named by its title.
     is_mail: bool = False
+    #: How a mail is treated beside the others, and the laws that it keeps, by name.
+    category: Category | None = None
+    rules: Sequence[str] = ()
 
 
 Source = Callable[[Account, Member, dt.datetime], Iterable[CalendarEntry]]
@@ -43,22 +51,52 @@ def what_comes_next(account: Account, member: Member, *, at: dt.datetime) -> lis
 
 
 def mails_to_come(account: Account, member: Member, at: dt.datetime) -> list[CalendarEntry]:
-    """The mails that will be sent: to payers all of the account's, to others their own."""
-    rows = Notice.objects.still_to_come().filter(account=account)
+    """The mails that will be sent: to payers all of the account's, to others their own. One query."""
+    rows = ahead(account, at).select_related("user")
     if not member.may_pay:
         rows = rows.filter(user_id=member.user_id)
-    return mail_entries(rows[:SHOWN_NOTICES], at=at)
+    return mail_entries(account, rows[:SHOWN_NOTICES], at=at)
 
 
-def mail_entries(notices: Iterable[Notice], *, at: dt.datetime) -> list[CalendarEntry]:
-    """These notices, which are owed, as entries."""
-    known = kinds()
+def ahead(account: Account, at: dt.datetime) -> QuerySet[Notice]:
+    """What is owed to this account, and the reminders of today, which have taken the day."""
+    owed = Q(status=Notice.Status.OWED) | Q(gentle_day__gte=at.astimezone(account.zone).date())
+    hold = Hold.objects.open_at(at).filter(account=OuterRef("account")).values("ends_at")[:1]
+    rows = Notice.objects.filter(owed, account=account).annotate(held_until=Subquery(hold))
+    return rows.order_by("window_from", "pk")
+
+
+def mail_entries(account: Account, notices: Iterable[Notice], *, at: dt.datetime) -> list[CalendarEntry]:
+    """Those of these notices that are owed, each on the day on which the arbiter would send it.
+
+    They come with `held_until` from `ahead`. Several recipients of one mail are one line.
+    """
+    rows, known = list(notices), kinds()
+    owed = [row for row in rows if row.status == Notice.Status.OWED and row.kind in known]
+    likely = _likely(account, rows, owed, at)
     seen: dict[tuple[str, dt.datetime], CalendarEntry] = {}
-    for notice in notices:
-        kind = known.get(notice.kind)
-        if kind is not None:
-            # Several recipients of one mail are one line.
-            key = (notice.kind, notice.window_from)
-            when = max(notice.window_from, at)
-            seen[key] = CalendarEntry(at=when, text=kind.title, why=kind.why, is_mail=True)
+    for notice in owed:
+        kind = known[notice.kind]
+        seen.setdefault(
+            (notice.kind, notice.window_from),
+            CalendarEntry(
+                at=likely.get(notice.pk, max(notice.window_from, at)),
+                text=kind.title,
+                why=kind.why,
+                is_mail=True,
+                category=kind.category,
+                rules=rule_names(notice.rule_ids),
+            ),
+        )
     return list(seen.values())
+
+
+def _likely(
+    account: Account, rows: list[Notice], owed: list[Notice], at: dt.datetime
+) -> dict[int, dt.datetime]:
+    """The arbiter's view of the days ahead; a hold that is open now is taken to last until its end."""
+    held = next((getattr(row, "held_until", None) for row in rows), None)
+    now = Circumstances(zone=account.zone, hours=mail_hours(), held_until=held)
+    taken = [(row.recipient, row.gentle_day) for row in rows if row.gentle_day]
+    letters = [Planned(row.pk, row.recipient, letter_of(row), row.next_attempt_at) for row in owed]
+    return foresee(letters, now, at=at, taken=taken)

@@ -121,7 +121,7 @@ classify(
     own="user",
     exported="user address kind period facts window_from window_to status reason created_at sent_at",
     hidden="""id account recipient subject rule_ids attempts next_attempt_at lease_until lease_token
-        message_id unanswered outcome outcome_at""",
+        message_id unanswered outcome outcome_at gentle_day handled_at""",
 )
 classify(
     "accounts.Hold",

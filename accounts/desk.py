@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import Prefetch, Q
 from django.utils.translation import gettext_lazy
 
-from accounts.calendar import CalendarEntry, mail_entries
+from accounts.calendar import CalendarEntry, ahead, mail_entries
 from accounts.history import in_words
 from accounts.models import Account, Event, Member, Notice, User
 from accounts.notices import kinds
@@ -92,14 +92,14 @@ def coming(account: Account, at: dt.datetime) -> dict[str, Any]:
 
 
 def mails(account: Account, at: dt.datetime) -> dict[str, Any] | None:
-    """What was sent, what could not be, and why. One query."""
+    """What was sent, what could not be, and why; and what is to come. Two queries."""
     rows = Notice.objects.filter(account=account).select_related("user").order_by("-window_from", "-pk")
     newest, known = list(rows[:SHOWN]), kinds()
     if not newest:
         return None
     return {
         "notices": [(row, known[row.kind].title if row.kind in known else row.kind) for row in newest],
-        "coming": mail_entries([row for row in newest if row.status == Notice.Status.OWED], at=at),
+        "coming": mail_entries(account, ahead(account, at)[:SHOWN], at=at),
     }
 
 

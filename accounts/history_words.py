@@ -4,6 +4,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.history import Facts, choice, country, day, number, phrase, register
 from accounts.models import Hold, Member
+from accounts.suppression import LiftReason
 
 COLUMNS = {"name": _("name"), "time_zone": _("time zone"), "language": _("language")}
 
@@ -51,3 +52,8 @@ def register_words() -> None:
     )
     register("member.removed", _("%(person)s was removed from the team."))
     register("member.left", _("%(person)s left the team."))
+    register(
+        "mail.suppression_lifted",
+        _("Mail goes to the address of %(person)s again: %(why)s."),
+        why=choice("why", LiftReason),
+    )

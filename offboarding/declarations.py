@@ -254,6 +254,7 @@ def remind_of_last_step(cancellation: Cancellation, *, at: dt.datetime) -> None:
             to=payers(cancellation.account),
             at=at,
             window_from=morning,
+            window_to=min(morning + notices.WINDOW, cancellation.claim_until),
             period=cancellation.public_id,
             subject=cancellation.ref,
         )

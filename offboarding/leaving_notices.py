@@ -74,6 +74,7 @@ KINDS = (
         context=_context,
         still_true=_waits_for_last_step,
         category=Category.REMINDER,
+        despite_hold=True,
         topic="leaving",
     ),
     NoticeKind(
@@ -112,6 +113,7 @@ KINDS = (
         context=_context,
         still_true=_can_claim,
         category=Category.REMINDER,
+        despite_hold=True,
         topic="claim",
     ),
 )

@@ -5,7 +5,7 @@
 """
 
 from accounts.law.books import STRICTEST_YEARS, TAX_RETENTION, TaxRetention, books_end, tax_years
-from accounts.law.notice_rules import NOTICE_RULES, EventKind, NoticeRule
+from accounts.law.notice_rules import NOTICE_RULES, EventKind, NoticeRule, rule_names
 from accounts.law.windows import (
     NoticeWindow,
     Reminder,
@@ -31,6 +31,7 @@ __all__ = [
     "broken_rules",
     "notice_windows",
     "reminder_days",
+    "rule_names",
     "rules_for",
     "tax_years",
     "withdrawal_days",

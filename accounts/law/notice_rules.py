@@ -6,6 +6,7 @@ A window is counted in local days before the event: `first_day` is the earliest 
 """
 
 import datetime as dt
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -158,3 +159,12 @@ NOTICE_RULES: Final[tuple[NoticeRule, ...]] = (
         for event in (_YEAR, _TRIAL, _FREE)
     ),
 )
+
+#: Laws that a mail may keep without having days of its own here.
+OTHER_SOURCES: Final[dict[str, str]] = {"gdpr": "GDPR, Reg. (EU) 2016/679"}
+
+
+def rule_names(rule_ids: Iterable[str]) -> list[str]:
+    """The laws behind these ids, by name, each once."""
+    names = OTHER_SOURCES | {rule.id: rule.source for rule in NOTICE_RULES}
+    return list(dict.fromkeys(names.get(rule_id, rule_id) for rule_id in rule_ids))

@@ -20,6 +20,10 @@ class NoticeQuerySet(models.QuerySet["Notice"]):
             next_attempt_at__lte=at,
         )
 
+    def needing_a_person(self) -> "NoticeQuerySet":
+        """Could not be sent, and nobody has seen to it yet."""
+        return self.filter(status=Notice.Status.FAILED, handled_at=None)
+
     def still_to_come(self) -> "NoticeQuerySet":
         """Everything that will be sent, earliest first."""
         return self.filter(status=Notice.Status.OWED).order_by("window_from", "pk")
@@ -71,6 +75,10 @@ class Notice(models.Model):
     #: What the mail service reported afterwards, through its webhook.
     outcome = models.CharField(_("what became of it"), max_length=10, choices=Outcome, blank=True)
     outcome_at = models.DateTimeField(null=True, blank=True)
+    #: The account's local day that a reminder or news took for itself: one a day and recipient.
+    gentle_day = models.DateField(null=True, blank=True)
+    #: A person has seen to one that could not be sent.
+    handled_at = models.DateTimeField(_("seen to"), null=True, blank=True)
 
     objects = NoticeQuerySet.as_manager()
 
@@ -94,6 +102,11 @@ class Notice(models.Model):
                 | ~Q(address="")
                 | Q(status__in=["sent", "dropped", "failed"]),
             ),
+            models.UniqueConstraint(
+                fields=["account", "recipient", "gentle_day"],
+                name="notice_one_reminder_a_day",
+                condition=Q(gentle_day__isnull=False),
+            ),
         ]
         indexes = [
             models.Index(
@@ -101,6 +114,10 @@ class Notice(models.Model):
             ),
             models.Index(fields=["account", "window_from"], name="notice_calendar"),
             models.Index(fields=["message_id"], name="notice_message", condition=~Q(message_id="")),
+            models.Index(fields=["sent_at"], name="notice_sent", condition=Q(status="sent")),
+            models.Index(
+                fields=["kind"], name="notice_failed", condition=Q(status="failed", handled_at=None)
+            ),
         ]
 
     def __str__(self) -> str:

@@ -81,6 +81,13 @@ def two_notices():
     return twice(lambda: notice(account=account))
 
 
+def two_reminders():
+    """The second one takes the day of the first."""
+    account, today = make_account(), NOON.date()
+    notice(account=account, gentle_day=today).save()
+    return notice(account=account, gentle_day=today, period="q")
+
+
 def terms(**columns):
     return Terms(version=5, in_force_from=NOON, **columns)
 
@@ -102,6 +109,7 @@ REFUSED = {
     "notice_window": lambda: notice(window_to=NOON - dt.timedelta(seconds=1)),
     "notice_sent_has_date": lambda: notice(status="sent"),
     "notice_end_has_reason": lambda: notice(status="failed"),
+    "notice_one_reminder_a_day": two_reminders,
     "notice_has_recipient": lambda: notice(user=None),
     "terms_retention_covers_retrieval": lambda: terms(retrieval_days=60, retention_days=59),
     "terms_retrieval_at_least_30_days": lambda: terms(retrieval_days=29),

@@ -11,7 +11,7 @@ import environ
 from django.templatetags.static import static
 from django.utils.translation import gettext_lazy as _
 
-from config.settings.policy import content_security_policy, database
+from config.settings.policy import content_security_policy, database, mail_hours
 
 # Lets Django's classes be written with their type (`ModelAdmin[Account]`) where strict typing asks for it.
 django_stubs_ext.monkeypatch()
@@ -184,6 +184,15 @@ PRIVATE_FILES = Path(env("PRIVATE_FILES", default=str(BASE_DIR / "var" / "privat
 DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL", default=f"{COMPANY_NAME} <hello@example.com>")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
 EMAIL_TIMEOUT = 20
+#: Reminders and news arrive in these hours of these days, in the account's own time zone. Receipts, mails
+#: about what just happened and what the law demands leave at any hour.
+MAIL_HOURS = mail_hours(
+    env("MAIL_HOURS_FROM", default="08:00"),
+    env("MAIL_HOURS_TO", default="20:00"),
+    env.list("MAIL_WORKDAYS", default=["mon", "tue", "wed", "thu", "fri"]),
+)
+#: Keep the notice rules of every country for everybody; off: only those of the account's own country.
+LAW_STRICT = env.bool("LAW_STRICT", default=True)
 
 # --- Stripe -----------------------------------------------------------------------------------
 STRIPE_SECRET_KEY = env("STRIPE_SECRET_KEY", default="")

@@ -1,7 +1,11 @@
-"""Pure pieces of the settings: database options and the content security policy."""
+"""Pure pieces of the settings: database options, the content security policy, and hours for mail."""
 
+import datetime as dt
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
 
 STRIPE = "https://api.stripe.com"
 
@@ -48,3 +52,31 @@ def content_security_policy(api_base: str, js_url: str) -> dict[str, Any]:
             "manifest-src": ["'self'"],
         }
     }
+
+
+#: The day must leave room for a reminder, even for one that waits for a worker.
+SHORTEST_DAY = dt.timedelta(hours=2)
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def mail_hours(opens: str, closes: str, workdays: Iterable[str]) -> tuple[dt.time, dt.time, frozenset[int]]:
+    """When reminders and news may arrive, in the reader's own time; refuses what would keep them for ever."""
+    try:
+        start, end = (dt.time.fromisoformat(text.strip()) for text in (opens, closes))
+    except ValueError:
+        raise ImproperlyConfigured(
+            f"MAIL_HOURS_FROM={opens} and MAIL_HOURS_TO={closes} must be times of day, such as 08:00."
+        ) from None
+    if _length(start, end) < SHORTEST_DAY:
+        raise ImproperlyConfigured(
+            "MAIL_HOURS_TO must be at least two hours after MAIL_HOURS_FROM, on the same day."
+        )
+    names = [name.strip().lower()[:3] for name in workdays]
+    if not names or not set(names) <= set(WEEKDAYS):
+        raise ImproperlyConfigured(f"MAIL_WORKDAYS must name one or more of: {', '.join(WEEKDAYS)}.")
+    return start, end, frozenset(WEEKDAYS.index(name) for name in names)
+
+
+def _length(start: dt.time, end: dt.time) -> dt.timedelta:
+    day = dt.date(2000, 1, 1)
+    return dt.datetime.combine(day, end) - dt.datetime.combine(day, start)

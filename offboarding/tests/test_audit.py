@@ -48,7 +48,31 @@ def plant_personal(account, at):
 
 
 def plant_third_sending(account, at):
-    Notice.objects.filter(status="sent").update(attempts=3, reason="answer_lost")
+    Notice.objects.filter(status="sent").update(unanswered=2)
+
+
+def one_sent(**columns):
+    notice = Notice.objects.filter(status="sent").order_by("pk")[0]
+    Notice.objects.filter(pk=notice.pk).update(**columns)
+    notice.refresh_from_db()
+    return notice
+
+
+def plant_too_early(account, at):
+    one_sent(window_from=at + HOURS_25, window_to=at + 2 * HOURS_25)
+
+
+def plant_night_mail(account, at):
+    zone = account.zone
+    night = dt.datetime.combine(at.astimezone(zone).date(), dt.time(3), zone)
+    one_sent(kind="leaving_last_step", sent_at=night, gentle_day=night.date())
+
+
+def plant_stale_word(account, at):
+    said = one_sent(kind="payment_failed", subject="invoice:x", window_from=at - HOURS_25, sent_at=at)
+    said.pk = None
+    said.period, said.window_from, said.sent_at = "newer", at - HOURS_25 / 2, at - HOURS_25 / 2
+    said.save()
 
 
 def plant_unsent(account, at):
@@ -191,6 +215,9 @@ PLANTED = {
     "history holds no personal data": plant_personal,
     "each notice is sent at most once more": plant_third_sending,
     "a notice leaves inside its window or is flagged": plant_unsent,
+    "no notice leaves outside its window": plant_too_early,
+    "reminders come by day, on the day they took": plant_night_mail,
+    "nothing stale is said after a newer word": plant_stale_word,
     "no mail to suppressed addresses": plant_suppressed,
     "no mail to erased accounts": plant_erased,
     "a declaration has its history and its mail": plant_declaration_alone,
