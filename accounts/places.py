@@ -57,5 +57,9 @@ def time_zone_choices() -> Choices:
 
 def currency_choices() -> Choices:
     """The currencies in which this company sells, with their names in the active language."""
-    locale = reader_locale()
-    return [(code, f"{get_currency_name(code, locale=locale)} ({code})") for code in settings.CURRENCIES]
+    return [(code, currency_words(code)) for code in settings.CURRENCIES]
+
+
+def currency_words(code: str) -> str:
+    """A currency as people read it: "Euro (EUR)"."""
+    return f"{get_currency_name(code, locale=reader_locale())} ({code})"

@@ -22,6 +22,7 @@ from accounts.models import Member, User
 from accounts.opening import CHANGEABLE, change_account
 from accounts.panels import rendered_panels
 from accounts.people import invitations_for
+from accounts.places import currency_words
 from accounts.scope import AccountRequest, account_page
 from accounts.sharing import read_once
 from accounts.standing import standing
@@ -121,7 +122,8 @@ def account_settings(request: AccountRequest) -> HttpResponse:
         change_account(account, form.cleaned_data, by=By.customer(request.user), at=clock.now())
         messages.success(request, _("Saved."))
         return redirect("account_settings", account.public_id)
-    return render(request, "accounts/settings.html", {"tab": "settings", "form": form, "account": account})
+    context = {"tab": "settings", "form": form, "account": account}
+    return render(request, "accounts/settings.html", context | {"currency": currency_words(account.currency)})
 
 
 @form_page

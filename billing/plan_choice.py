@@ -126,7 +126,7 @@ def _offer(account: Account, plan: Plan, way: Way, live: Subscription | None, at
 
 def _from_words(way: Way, live: Subscription | None) -> str:
     if way is Way.CURRENT and live is not None:
-        return _("Since %(day)s") % {"day": day(live.started_at)}
+        return day(live.started_at)
     if way in (Way.CHANGE, Way.LEAVE) and live is not None and live.period_end is not None:
         return day(live.period_end)
     return _("Today")

@@ -57,6 +57,12 @@ def _linked(escaped: str) -> SafeString:
 
 
 @register.filter
+def close_up(text: str) -> str:
+    """Rows of plain text one below the other, with no empty line between them."""
+    return mark_safe("\n".join(line for line in text.splitlines() if line.strip()))  # noqa: S308  as before
+
+
+@register.filter
 def tidy(text: str) -> str:
     """Plain text without the indents and the runs of empty lines that template tags leave behind."""
     lines = [line.strip() for line in text.strip().splitlines()]
