@@ -210,8 +210,10 @@ def refund_once_per_months(terms: Terms) -> str:
     if n == 0:
         return _("There is no limit on how often you can have such a refund.")
     return ngettext(
-        "You can have one such refund in %(n)d month. What the law grants you does not count.",
-        "You can have one such refund in %(n)d months. What the law grants you does not count.",
+        "You can have one such refund in %(n)d month, and so can each card, whichever account it pays for. "
+        "What the law grants you does not count.",
+        "You can have one such refund in %(n)d months, and so can each card, whichever account it pays for. "
+        "What the law grants you does not count.",
         n,
     ) % {"n": n}
 

@@ -115,7 +115,10 @@ class RefundTerms:
 
 @dataclass(frozen=True)
 class RefundFacts:
-    """What was true at the declaration. `withdrawal_days` 0: the law gives no right of withdrawal here."""
+    """What was true at the declaration. `withdrawal_days` 0: the law gives no right of withdrawal here.
+
+    `last_card_refund_at` is the last voluntary refund of another account to a card that paid here.
+    """
 
     invoices: tuple[PaidInvoice, ...]
     declared_at: int
@@ -125,6 +128,7 @@ class RefundFacts:
     contract_concluded_at: int | None
     withdrawal_days: int
     immediate_start_consented: bool
+    last_card_refund_at: int | None = None
 
 
 @dataclass(frozen=True)

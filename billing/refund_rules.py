@@ -9,7 +9,7 @@ The order of the rules:
 1. The law first: inside the withdrawal period everything comes back, or the unused part where the customer
    asked for an immediate start. Where the terms give more than the law, they get that.
 2. The terms: everything within the days after a renewal or first payment, afterwards the unused part or
-   nothing; at most one voluntary refund in so many months.
+   nothing; at most one voluntary refund in so many months, for the customer and for the card.
 3. Never more than what is left: the payment method gets back at most what it paid and has not got back yet or
    disputed; what was paid from the balance goes back to the balance.
 
@@ -157,11 +157,14 @@ def refund_by_law(facts: RefundFacts) -> RefundResult | None:
 
 def _rule_of_terms(terms: RefundTerms, facts: RefundFacts) -> tuple[Rule, ExplainLine, str]:
     """Which rule of the terms applies, the line that says so, and why nothing comes back if nothing does."""
-    again = voluntary_refund_allowed_from(terms, facts.last_voluntary_refund_at, facts.zone)
+    own = voluntary_refund_allowed_from(terms, facts.last_voluntary_refund_at, facts.zone)
+    card = voluntary_refund_allowed_from(terms, facts.last_card_refund_at, facts.zone)
     today = periods.local_date(_moment(facts.declared_at), facts.zone).isoformat()
-    if today < again:
-        line = ExplainLine("terms_once", {"months": terms.once_per_months, "again_on": again})
-        return Rule.NONE, line, "once_per_period"
+    if today < (again := max(own, card)):
+        params_once: dict[str, int | str] = {"months": terms.once_per_months, "again_on": again}
+        if own == again:
+            return Rule.NONE, ExplainLine("terms_once", params_once), "once_per_period"
+        return Rule.NONE, ExplainLine("terms_once_card", params_once), "once_per_card"
     params: dict[str, int | str] = {"days": terms.full_days}
     if terms.full_days > 0 and facts.renewal_at is not None:
         params["deadline"] = full_refund_deadline(terms, facts.renewal_at, facts.zone)

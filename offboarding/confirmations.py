@@ -4,12 +4,14 @@ import datetime as dt
 from dataclasses import replace
 
 from django.db import transaction
+from django.db.models import Min
 
 from accounts import notices
 from accounts.errors import WrongState
 from accounts.events import SYSTEM, By, record
 from accounts.models import Account, User
 from accounts.recipients import payers, teammates
+from billing.models import Payment
 from billing.subscriptions import steer_subscription
 from offboarding import free_days, retention
 from offboarding.completions import complete_cancellation
@@ -84,6 +86,7 @@ def _confirm(
         return cancellation
     _require_open(cancellation, at=at)
     require_right(cancellation.account, user, cancellation.ending)
+    _hold_cards(cancellation.account)
     quote = cancellation.quote
     if quote.public_id != quote_id or current_facts(cancellation).fingerprint() != quote.facts_hash:
         raise FactsMoved
@@ -112,6 +115,19 @@ def _confirm(
     )
     _execute(cancellation, outcome, by=by, at=at)
     return cancellation
+
+
+def _hold_cards(account: Account) -> None:
+    """Accounts that one card pays for confirm one after the other: the later sees the refund of the earlier.
+
+    What is locked is the first payment ever made with the card.
+    """
+    cards = (
+        Payment.objects.filter(account=account).exclude(method_fingerprint="").values("method_fingerprint")
+    )
+    paid = Payment.objects.filter(method_fingerprint__in=cards).values("method_fingerprint")
+    first = paid.annotate(first=Min("pk")).values("first")
+    list(Payment.objects.select_for_update().filter(pk__in=first).order_by("pk").values_list("pk"))
 
 
 def _require_open(cancellation: Cancellation, *, at: dt.datetime) -> None:

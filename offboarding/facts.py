@@ -22,8 +22,8 @@ def read_situation(account: Account, *, at: dt.datetime, of: Subscription | None
     """
     rows = Subscription.objects.select_related("plan").filter(account=account)
     subscription = _with_pause(rows.filter(pk=of.pk) if of else rows.live()).first()
-    around = _around(account)
     invoices = _invoices(account, subscription)
+    around = _around(account, cards=_cards(invoices))
     given = _given(account) if around["has_free_time"] else []
     gifts = [_free_time(row) for row in given]
     credited = _credited(account) if around["has_credits"] else {}
@@ -41,6 +41,7 @@ def read_situation(account: Account, *, at: dt.datetime, of: Subscription | None
         ),
         withdrawal_days=withdrawal_days(account.country, account.kind),
         immediate_start_consented=around["has_consented"],
+        last_card_refund_at=_epoch(around["last_card_refund"]),
     )
     return Situation(
         start=_start_of(subscription, pause, open_),
@@ -59,14 +60,22 @@ def read_situation(account: Account, *, at: dt.datetime, of: Subscription | None
     )
 
 
-def _around(account: Account) -> dict[str, Any]:
+def _cards(invoices: list[Invoice]) -> set[str]:
+    """Fingerprints of the cards that paid these invoices: the same card has the same one everywhere."""
+    return {payment.method_fingerprint for i in invoices for payment in i.payments.all()} - {""}
+
+
+def _around(account: Account, *, cards: set[str]) -> dict[str, Any]:
     """What stands beside subscription and invoices, in one query; what is rare is only asked after."""
     mine = {"account": OuterRef("pk")}
-    refunds = Refund.objects.alive().filter(is_voluntary=True, **mine).order_by("-created_at")
+    voluntary = Refund.objects.alive().filter(is_voluntary=True).order_by("-created_at")
+    refunds = voluntary.filter(**mine)
+    to_the_card = voluntary.exclude(**mine).filter(payment__method_fingerprint__in=cards)
     seats = Member.objects.current().filter(**mine).order_by().values("account")
     rows = Account.objects.filter(pk=account.pk)
     found = rows.values(
         last_voluntary_refund=Subquery(refunds.values("created_at")[:1]),
+        last_card_refund=Subquery(to_the_card.values("created_at")[:1]),
         seats=Subquery(seats.annotate(number=Count("pk")).values("number")),
         has_consented=Exists(Acceptance.objects.filter(immediate_start=True, **mine)),
         has_free_time=Exists(Reservation.objects.filter(cancellation__account=OuterRef("pk"))),

@@ -53,7 +53,11 @@ class Situation:
 
     def to_json(self) -> dict[str, Any]:
         """The facts as they are stored with a quote."""
-        return asdict(self)
+        facts = asdict(self)
+        # Quotes from before this was a fact stay the same facts, and so do pages that lie open.
+        if facts["billing"]["last_card_refund_at"] is None:
+            del facts["billing"]["last_card_refund_at"]
+        return facts
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> "Situation":

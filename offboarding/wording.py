@@ -32,6 +32,10 @@ WHY_NONE = {
     ),
     "no_refund_in_terms": gettext_noop("Our terms give nothing back for a period that has begun."),
     "once_per_period": gettext_noop("A voluntary refund was paid recently; our terms give one in this time."),
+    "once_per_card": gettext_noop(
+        "This card had a voluntary refund for another account recently; "
+        "our terms give each card one in this time."
+    ),
     "already_refunded": gettext_noop("What could be refunded has been refunded already."),
     "disputed": gettext_noop(
         "Your bank is already taking this payment back, so it cannot be refunded a second time."
@@ -260,6 +264,13 @@ SENTENCES: dict[str, Callable[[Params, str], str]] = {
     "terms_none": lambda p, c: _("Our terms give nothing back here."),
     "terms_once": lambda p, c: (
         _("One voluntary refund in %(months)d months; the next from %(day)s.")
+        % {"months": p["months"], "day": day(dt.date.fromisoformat(p["again_on"]))}
+    ),
+    "terms_once_card": lambda p, c: (
+        _(
+            "One voluntary refund in %(months)d months for each card, and this card had one for another "
+            "account; the next from %(day)s."
+        )
         % {"months": p["months"], "day": day(dt.date.fromisoformat(p["again_on"]))}
     ),
     "line_full": lambda p, c: _("The whole price of the period"),

@@ -33,6 +33,11 @@ class Payment(models.Model):
                 name="payment_refunds_fit", condition=Q(refund_reserved__lte=models.F("amount"))
             )
         ]
+        indexes = [
+            models.Index(
+                fields=["method_fingerprint"], name="payment_of_card", condition=~Q(method_fingerprint="")
+            )
+        ]
 
     def __str__(self) -> str:
         return self.charge_id

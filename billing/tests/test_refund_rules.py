@@ -139,6 +139,26 @@ def test_a_second_voluntary_refund_within_the_months_is_refused():
     assert result.lines[0].params["again_on"] == "2026-06-04"
 
 
+@pytest.mark.parametrize(
+    ("own", "card", "why", "code", "again"),
+    [
+        (None, "2025-06-04T09:00:00", "once_per_card", "terms_once_card", "2026-06-04"),
+        ("2025-06-20T09:00:00", "2025-06-04T09:00:00", "once_per_period", "terms_once", "2026-06-20"),
+        ("2025-06-04T09:00:00", "2025-06-20T09:00:00", "once_per_card", "terms_once_card", "2026-06-20"),
+        ("2025-06-04T09:00:00", "2025-06-04T10:00:00", "once_per_period", "terms_once", "2026-06-04"),
+    ],
+)
+def test_a_refund_of_another_account_to_the_same_card_counts(own, card, why, code, again):
+    facts = make_facts(
+        day=2, last_voluntary_refund_at=own and epoch(own), last_card_refund_at=card and epoch(card)
+    )
+    result = refund_for_stopping_now(TERMS, facts)
+
+    assert (result.amount, result.why_none, result.lines[0].code) == (0, why, code)
+    assert result.lines[0].params == {"months": 12, "again_on": again}
+    assert refund_for_stopping_now(replace(TERMS, once_per_months=0), facts).amount == 3000
+
+
 def test_the_months_are_over_on_the_same_calendar_day_whatever_the_hour():
     facts = make_facts(day=2, last_voluntary_refund_at=epoch("2025-06-03T23:59:00", MADRID))
 

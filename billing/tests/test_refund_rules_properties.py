@@ -98,6 +98,7 @@ def make_world(pick: Pick) -> World:
         contract_concluded_at=start - pick(0, 20 * DAY) if pick(0, 1) else None,
         withdrawal_days=pick(0, 1) * 14,
         immediate_start_consented=bool(pick(0, 1)),
+        last_card_refund_at=None if pick(0, 3) else start - pick(0, 500 * DAY),
     )
     return World(make_terms(pick), facts, later=pick(0, 40 * DAY), longer=pick(0, 40 * DAY))
 
@@ -342,11 +343,12 @@ def check_the_law_is_never_undercut(world: World) -> None:
 
 
 def check_the_voluntary_limit_never_limits_the_law(world: World) -> None:
-    limited = replace(world.facts, last_voluntary_refund_at=world.facts.declared_at)
-    by_law = refund_by_law(limited)
-    by_terms = refund_by_terms(replace(world.terms, once_per_months=12), limited)
-    assert by_terms.value == 0
-    assert by_law == refund_by_law(replace(limited, last_voluntary_refund_at=None))
+    for fact in ("last_voluntary_refund_at", "last_card_refund_at"):
+        limited = replace(world.facts, **{fact: world.facts.declared_at})
+        by_law = refund_by_law(limited)
+        by_terms = refund_by_terms(replace(world.terms, once_per_months=12), limited)
+        assert by_terms.value == 0
+        assert by_law == refund_by_law(replace(limited, **{fact: None}))
 
 
 def check_asking_twice_gives_the_same_answer(world: World) -> None:

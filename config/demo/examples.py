@@ -22,6 +22,7 @@ from billing.provider_clocks import turn_test_clocks
 from billing.stripe_api import calling
 from billing.subscriptions import start_trial
 from billing.sync import sync_everything
+from config.demo.cards import card_number
 from config.demo.password import PASSWORD
 from offboarding.confirmations import confirm_cancellation
 from offboarding.declarations import declare_cancellation
@@ -68,13 +69,11 @@ class Workshop:
         settle(account, at=self.ago(days_ago))
         return account
 
-    def pay(
-        self, account: Account, plan: str, *, at: dt.datetime, card: str = "pm_card_visa"
-    ) -> Subscription:
+    def pay(self, account: Account, plan: str, *, at: dt.datetime) -> Subscription:
         """Subscribe on the pay page's own path, as of `at`, and bring the provider's clock to now."""
         by = By.customer(owner_of(account))
         checkout = start_checkout(account, Plan.objects.get(code=plan), by=by, at=at)
-        confirm_form(checkout.client_secret, card)
+        confirm_form(checkout.client_secret)
         settle(account, at=at)
         self.advance(account)
         return (
@@ -120,10 +119,12 @@ def owner_of(account: Account) -> User:
     )
 
 
-def confirm_form(client_secret: str, card: str) -> None:
+def confirm_form(client_secret: str) -> None:
     """What a browser does with the card form."""
     intent = client_secret.partition("_secret_")[0]
     with calling() as stripe:
+        typed: Any = {"number": card_number(), "exp_month": 12, "exp_year": 2034, "cvc": "123"}
+        card = stripe.v1.payment_methods.create(params={"type": "card", "card": typed}).id
         service: Any = stripe.v1.setup_intents if intent.startswith("seti_") else stripe.v1.payment_intents
         service.confirm(intent, params={"payment_method": card, "return_url": "https://example.com/"})
 

@@ -15,9 +15,10 @@ from typing import Any
 import requests
 
 from config.demo.browserless import Page, StepFailed, Visitor
+from config.demo.cards import card_number
 from config.demo.password import PASSWORD
 
-CARD = {"number": "4242424242424242", "exp_month": 12, "exp_year": 2034, "cvc": "123"}
+CARD = {"exp_month": 12, "exp_year": 2034, "cvc": "123"}
 SIGN_IN = "/accounts/login/"
 
 
@@ -100,7 +101,7 @@ class Journey:
             json={
                 "key": self.publishable_key,
                 "client_secret": started["client_secret"],
-                "card": CARD,
+                "card": {"number": card_number()} | CARD,
                 "return_url": f"{self.base_url}/a/{self.account}/pay/done/",
             },
         ).json()

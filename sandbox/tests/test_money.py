@@ -19,6 +19,10 @@ def pay(account: Account, card: str = "pm_card_visa", amount: int = 2000, **more
     return account.v1.payment_intents.create({**given, **more})
 
 
+#: Two cards that behave as 4242, and one of them once more.
+TWINS = ["4242421722704242", "4242428284004242", "4242 4217 2270 4242"]
+
+
 def typed(account: Account, number: str, **card: Any) -> str:
     given: Any = {"number": number, "exp_month": 12, "exp_year": 2034, "cvc": "123", **card}
     return account.v1.payment_methods.create({"type": "card", "card": given}).id
@@ -70,6 +74,13 @@ def test_an_impossible_card_is_refused(account: Account, card: Any, code: str) -
         typed(account, **card)
 
     assert refused.value.code == code
+
+
+def test_numbers_like_4242_are_cards_of_their_own(account: Account) -> None:
+    cards = [account.v1.payment_methods.retrieve(typed(account, n)).card for n in TWINS]
+
+    assert [card.last4 for card in cards] == ["4242", "4242", "4242"]
+    assert len({card.fingerprint for card in cards}) == 2
 
 
 def test_a_declining_card_cannot_be_put_on_file_but_0341_can(account: Account) -> None:
