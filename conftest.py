@@ -55,12 +55,16 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _fresh_reader() -> None:
-    """No test counts towards the rate limit of another, nor reads in the zone of its last page."""
+    """Nothing of another test: its rate limits, who was let in at the gate, the zone of its last page."""
     from django.core.cache import cache
     from django.utils import timezone
 
+    from accounts import activity, copies
+
     cache.clear()
     timezone.deactivate()
+    copies.new_version()
+    activity.forget_seen()
 
 
 @pytest.fixture

@@ -132,6 +132,22 @@ classify(
     hidden="id public_id account placed_by",
 )
 classify(
+    "accounts.ApiKey",
+    DELETE,
+    name="api_keys",
+    path="account",
+    exported="name prefix created_by created_at last_used_on revoked_at",
+    hidden="id account token_hash",
+)
+classify(
+    "accounts.ActivityDay",
+    DELETE,
+    name="activity_days",
+    path="account",
+    exported="day",
+    hidden="id account",
+)
+classify(
     "accounts.Event",
     NOT_PERSONAL,
     name="history",
@@ -164,6 +180,18 @@ classify(
     NOT_PERSONAL,
     hidden="id name is_off actor actor_ref reason at",
     because=_("Which job staff stopped, and why."),
+)
+classify(
+    "accounts.WebhookEndpoint",
+    NOT_PERSONAL,
+    hidden="id url description secret former_secret former_until is_active created_at",
+)
+classify(
+    "accounts.WebhookDelivery",
+    NOT_PERSONAL,
+    hidden="""id endpoint message_id account_ref kind body status attempts next_attempt_at lease_until
+        lease_token error created_at done_at""",
+    because=_("It says which number may get in, as the history does, and goes after some weeks."),
 )
 classify(
     "accounts.Suppression",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import Prefetch, Q
 from django.utils.translation import gettext_lazy
 
+from accounts.activity import days_active
 from accounts.calendar import CalendarEntry, ahead, mail_entries
 from accounts.history import in_words
 from accounts.models import Account, Event, Member, Notice, User
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Lines of history and of mail on the page.
 SHOWN = 25
+#: Days of which it is said on how many the account was used.
+DAYS = 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +85,12 @@ def search_condition(term: str) -> Q:
 
 
 def people(account: Account, at: dt.datetime) -> dict[str, Any]:
-    """Who belongs to it, and who has left; they come with the account."""
-    return {"members": account.members.all()}
+    """Who belongs to it, who has left, and how much it is used; all of it comes with the account."""
+    return {
+        "members": account.members.all(),
+        "days_active": vars(account).get("days_active", 0),
+        "days": DAYS,
+    }
 
 
 def coming(account: Account, at: dt.datetime) -> dict[str, Any]:
@@ -134,13 +141,13 @@ def _names(account: Account, events: Iterable[Event]) -> dict[str, str]:
     return names
 
 
-def read_account(pk: str) -> Account | None:
+def read_account(pk: str, at: dt.datetime) -> Account | None:
     """The account with everything that all sections share. Two queries."""
     if not pk.isdigit():
         return None
     seats = Member.objects.select_related("user").order_by("left_at", "pk")
     rows = Account.objects.select_related(*_RELATED).prefetch_related(Prefetch("members", queryset=seats))
-    return rows.filter(pk=pk).first()
+    return rows.filter(pk=pk).annotate(days_active=days_active(at=at, within=DAYS)).first()
 
 
 def read_sections(account: Account, at: dt.datetime) -> list[tuple[Section, dict[str, Any]]]:

@@ -194,6 +194,14 @@ class InviteForm(forms.Form):
     )
 
 
+class ApiKeyForm(forms.Form):
+    """A key for one service."""
+
+    name = forms.CharField(
+        label=_("What is it for?"), max_length=80, help_text=_("So that you know later what to revoke.")
+    )
+
+
 class RoleForm(forms.Form):
     """Another role for a member."""
 

@@ -13,6 +13,10 @@ def _columns(facts: Facts) -> str:
     return ", ".join(str(COLUMNS.get(name, _("something else"))) for name in facts.get("columns", []))
 
 
+def _prefix(facts: Facts) -> str:
+    return f"{facts.get('prefix') or ''}…"
+
+
 def register_words() -> None:
     """Called from `AppConfig.ready`."""
     role, before, after = (choice(fact, Member.Role) for fact in ("role", "before", "after"))
@@ -57,3 +61,5 @@ def register_words() -> None:
         _("Mail goes to the address of %(person)s again: %(why)s."),
         why=choice("why", LiftReason),
     )
+    register("key.made", _("An API key was made: %(key)s."), key=_prefix)
+    register("key.revoked", _("The API key %(key)s was revoked."), key=_prefix)

@@ -3,18 +3,12 @@
 import datetime as dt
 from typing import Any
 
-from django.conf import settings
-from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from accounts.links import make_link
-from accounts.models import Invitation, Link, Member, Notice
+from accounts.models import ApiKey, Invitation, Link, Member, Notice
 from accounts.notices import Category, NoticeKind, register
-
-
-def page_url(name: str, *args: object) -> str:
-    """The full address of a page, for a mail."""
-    return f"{settings.SITE_URL}{reverse(name, args=args)}"
+from accounts.problems import page_url
 
 
 def _welcome(notice: Notice, at: dt.datetime) -> dict[str, Any]:
@@ -60,6 +54,15 @@ def _is_still_removed(notice: Notice, at: dt.datetime) -> bool:
     return notice.user is None or not notice.account.members.current().filter(user=notice.user).exists()
 
 
+def _key_made(notice: Notice, at: dt.datetime) -> dict[str, Any]:
+    key = ApiKey.objects.select_related("created_by").get(pk=int(notice.subject))
+    return {"key": key, "url": page_url("keys", notice.account.public_id)}
+
+
+def _is_live(notice: Notice, at: dt.datetime) -> bool:
+    return ApiKey.objects.live().filter(pk=int(notice.subject)).exists()
+
+
 def register_kinds() -> None:
     """Called from `AppConfig.ready`."""
     register(
@@ -98,5 +101,14 @@ def register_kinds() -> None:
             context=_removed,
             still_true=_is_still_removed,
             to_former_members=True,
+        )
+    )
+    register(
+        NoticeKind(
+            code="key_made",
+            title=_("An API key was made"),
+            why=_("Because owners are told what opens the account."),
+            context=_key_made,
+            still_true=_is_live,
         )
     )

@@ -14,12 +14,16 @@ from accounts.models import Account, Member
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """A card on the account's page. `context` returns None where there is nothing to show."""
+    """A card on the account's page. `context` returns None where there is nothing to show.
+
+    `when_closed`: it is also shown to those whose access is off (their money, their data, their leaving).
+    """
 
     code: str
     order: int
     template: str
     context: Callable[[Account, Member, dt.datetime], dict[str, Any] | None]
+    when_closed: bool = False
 
 
 _PANELS: dict[str, Panel] = {}
@@ -36,11 +40,12 @@ def panels() -> list[Panel]:
 
 
 def rendered_panels(
-    account: Account, member: Member, *, at: dt.datetime, request: HttpRequest
+    account: Account, member: Member, *, at: dt.datetime, request: HttpRequest, when_closed: bool = False
 ) -> list[SafeString]:
     """The cards that have something to show to this member now; each also gets account, member and at."""
     common = {"account": account, "member": member, "at": at}
-    shown = [(panel, panel.context(account, member, at)) for panel in panels()]
+    chosen = [panel for panel in panels() if panel.when_closed or not when_closed]
+    shown = [(panel, panel.context(account, member, at)) for panel in chosen]
     return [
         render_to_string(panel.template, common | context, request=request)
         for panel, context in shown

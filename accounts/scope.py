@@ -10,6 +10,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
+from accounts.access import Access
+from accounts.gate import access_of, is_way_out, turn_away
 from accounts.models import Account, Member, User
 from accounts.reauthentication import is_fresh
 
@@ -25,20 +27,24 @@ class AccountRequest(HttpRequest):
     user: User
     account: Account
     member: Member
+    access: Access
 
 
 def account_page(role: Role = "member") -> Callable[[Scoped[P]], Open[P]]:
     """For a view whose address carries `account_id`; the view gets an `AccountRequest` without it.
 
-    Strangers and unknown accounts get 404, members without the role a page that says who has it.
-    Sets the account's time zone for the rest of the request. One query.
+    Strangers and unknown accounts get 404, members without the role a page that says who has it, and
+    everybody 402 while access is off, unless the view is a `way_out`: here the row itself decides, not a
+    copy of it. Sets the account's time zone for the rest of the request. One query, shared with the gate.
     """
 
     def decorate(view: Scoped[P]) -> Open[P]:
         @login_required
         @wraps(view)
         def wrapped(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-            scoped = _enter(request, str(kwargs.pop("account_id")))
+            scoped = enter(request, str(kwargs.pop("account_id")))
+            if not (scoped.access.is_open or is_way_out(request)):
+                return turn_away(request, scoped.account, scoped.member, scoped.access)
             if not has_role(scoped.member, role):
                 return _say_who_can(scoped, role)
             return view(scoped, *args, **kwargs)
@@ -68,12 +74,17 @@ def has_role(member: Member, role: Role) -> bool:
     return {"member": True, "payer": member.may_pay, "owner": member.is_owner}[role]
 
 
-def _enter(request: HttpRequest, account_id: str) -> AccountRequest:
+def enter(request: HttpRequest, account_id: str) -> AccountRequest:
+    """Load the seat of whoever asks, once for a request; raises 404 for strangers and unknown accounts."""
     scoped = cast(AccountRequest, request)
+    present: Account | None = getattr(request, "account", None)
+    if present is not None and present.public_id == account_id:
+        return scoped
     member = Member.objects.of(scoped.user).filter(account__public_id=account_id).first()
     if member is None:
         raise Http404
     scoped.account, scoped.member = member.account, member
+    scoped.access = access_of(member.account)
     member.user = scoped.user
     timezone.activate(member.account.zone)
     return scoped

@@ -8,7 +8,9 @@ from django.utils.translation import gettext_lazy as _
 from accounts import notices
 from accounts.audit import run_audit
 from accounts.jobs import HOUR, MINUTE, Outcome, beat_job, forget_old_runs
-from accounts.models import JobRun, Notice
+from accounts.models import JobRun, Notice, WebhookDelivery
+from accounts.outgoing import send_due_webhooks
+from accounts.webhooks_out import forget_taken, taken_long_ago
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +25,29 @@ logger = logging.getLogger(__name__)
 def send_notices(*, at: dt.datetime) -> int:
     """Every minute, and whenever something new is owed: send what is due (M1, M2)."""
     return notices.send_due_notices(at=at)
+
+
+@beat_job(
+    "accounts.send_webhooks",
+    title=_("Tell webhooks of changes of access"),
+    every=MINUTE,
+    due=lambda at: WebhookDelivery.objects.due(at),
+    is_rung=True,
+)
+def send_webhooks(*, at: dt.datetime) -> int:
+    """Every minute, and whenever access changed: tell whoever listens (I1)."""
+    return send_due_webhooks(at=at)
+
+
+@beat_job(
+    "accounts.forget_webhooks",
+    title=_("Forget messages that webhooks took long ago"),
+    every=HOUR,
+    due=lambda at: taken_long_ago(at),
+)
+def forget_webhooks(*, at: dt.datetime) -> int:
+    """Keep the outbox of webhooks from growing without end (hourly)."""
+    return forget_taken(at=at)
 
 
 @beat_job("accounts.audit", title=_("Ask whether everything that must hold does"), every=HOUR)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts import views, views_confirm, views_people, views_terms
+from accounts import views, views_confirm, views_gate, views_keys, views_people, views_terms
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -12,6 +12,7 @@ urlpatterns = [
     path("terms/<int:old>/<int:new>/", views_terms.terms_difference, name="terms_difference"),
     path("confirm/", views_confirm.confirm_by_code, name="confirm_by_code"),
     path("me/", views.user_settings, name="user_settings"),
+    path("access/check", views_gate.access_check, name="access_check"),
     path("invitations/<str:token>/", views_people.invitation, name="invitation"),
     path("a/", views.account_list, name="account_list"),
     path("a/new/", views.account_new, name="account_new"),
@@ -29,4 +30,7 @@ urlpatterns = [
     ),
     path("a/<slug:account_id>/people/<slug:person>/role/", views_people.role, name="change_role"),
     path("a/<slug:account_id>/people/<slug:person>/remove/", views_people.remove, name="remove_member"),
+    path("a/<slug:account_id>/keys/", views_keys.keys, name="keys"),
+    path("a/<slug:account_id>/keys/new/", views_keys.key_new, name="key_new"),
+    path("a/<slug:account_id>/keys/<int:number>/revoke/", views_keys.key_revoke, name="key_revoke"),
 ]

@@ -15,6 +15,7 @@ from accounts import clock
 from accounts import people as team
 from accounts.errors import NotAllowed, TooMany, WrongState
 from accounts.forms import INVITATION_KEY, InviteForm, RoleForm
+from accounts.gate import way_out
 from accounts.links import find_link
 from accounts.models import Invitation, Link, Member, User
 from accounts.scope import AccountRequest, account_page, reauthenticated
@@ -124,6 +125,7 @@ def _remove(request: AccountRequest, seat: Member) -> HttpResponse:
 
 
 @form_page
+@way_out
 @account_page()
 def leave(request: AccountRequest) -> HttpResponse:
     """Say what leaving the team means, and who must be owner first; then, by POST, do it."""

@@ -5,7 +5,7 @@ class BillingConfig(AppConfig):
     name = "billing"
 
     def ready(self) -> None:
-        from accounts import calendar, panels
+        from accounts import calendar, panels, ways_out
         from accounts.signals import account_opened
         from billing import (
             audit_checks,
@@ -18,11 +18,13 @@ class BillingConfig(AppConfig):
         from billing.history_words import register_history
         from billing.notices import register_notices
         from billing.subscriptions import put_on_free_plan
+        from billing.ways_in import PAY
 
         register_notices()
         register_desk()
         register_history()
         panels.register(PLAN_PANEL)
+        ways_out.register(PAY)
         calendar.register("billing", billing_to_come)
         account_opened.connect(put_on_free_plan, dispatch_uid="billing.free_plan")
         audit_checks.register_invariants()

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts import clock
 from accounts.errors import WrongState
 from accounts.events import By
+from accounts.gate import way_out
 from accounts.scope import AccountRequest, account_page
 from billing.account_panel import plan_facts
 from billing.coming import billing_to_come
@@ -22,6 +23,7 @@ RECENT = 3
 
 
 @require_safe
+@way_out
 @account_page("payer")
 def billing_overview(request: AccountRequest) -> HttpResponse:
     """Plan, next charge, card, the latest invoices."""
@@ -39,6 +41,7 @@ def billing_overview(request: AccountRequest) -> HttpResponse:
 
 
 @require_safe
+@way_out
 @account_page("payer")
 def plans(request: AccountRequest) -> HttpResponse:
     """Every plan on offer in this currency, each with what choosing it would do."""
@@ -48,6 +51,7 @@ def plans(request: AccountRequest) -> HttpResponse:
 
 
 @require_POST
+@way_out
 @account_page("payer")
 def choose_plan(request: AccountRequest) -> HttpResponse:
     """Choose: a free plan or a trial starts at once, another plan waits for the renewal, else one pays."""
@@ -72,6 +76,7 @@ def choose_plan(request: AccountRequest) -> HttpResponse:
 
 
 @require_safe
+@way_out
 @account_page("payer")
 def invoices(request: AccountRequest) -> HttpResponse:
     """All invoices, page by page."""
@@ -88,6 +93,7 @@ def invoices(request: AccountRequest) -> HttpResponse:
 
 
 @require_safe
+@way_out
 @account_page("payer")
 def invoice(request: AccountRequest, number: str) -> HttpResponse:
     """One invoice, printable: lines, tax, what was paid and what went back."""
@@ -105,6 +111,7 @@ def invoice(request: AccountRequest, number: str) -> HttpResponse:
 
 
 @require_POST
+@way_out
 @account_page("payer")
 def pause_end(request: AccountRequest) -> HttpResponse:
     """End the pause today: charging resumes, or the pause is given up before it began."""

@@ -18,6 +18,7 @@ from accounts import clock
 from accounts.doorbell import ring
 from accounts.errors import WrongState
 from accounts.events import By
+from accounts.gate import way_out
 from accounts.scope import AccountRequest, account_page
 from billing import checkout
 from billing.arrival import Arrival, what_arrived
@@ -38,6 +39,7 @@ SECONDS, PATIENCE = 2, 15
 
 @require_safe
 @never_cache
+@way_out
 @account_page("payer")
 def pay(request: AccountRequest, code: str) -> HttpResponse:
     """What will be charged and when, the card form, and the card on file."""
@@ -62,6 +64,7 @@ def pay(request: AccountRequest, code: str) -> HttpResponse:
 
 
 @require_POST
+@way_out
 @account_page("payer")
 def pay_start(request: AccountRequest, code: str) -> HttpResponse:
     """Prepare the payment for the form: JSON with the intent's kind and client secret."""
@@ -72,6 +75,7 @@ def pay_start(request: AccountRequest, code: str) -> HttpResponse:
 
 
 @require_POST
+@way_out
 @account_page("payer")
 def pay_known(request: AccountRequest, code: str) -> HttpResponse:
     """Start the plan with the card on file, without a script."""
@@ -89,6 +93,7 @@ def pay_known(request: AccountRequest, code: str) -> HttpResponse:
 
 @require_safe
 @never_cache
+@way_out
 @account_page("payer")
 def card(request: AccountRequest) -> HttpResponse:
     """Change the card: the form of the provider; nothing is charged."""
@@ -104,6 +109,7 @@ def card(request: AccountRequest) -> HttpResponse:
 
 
 @require_POST
+@way_out
 @account_page("payer")
 def card_start(request: AccountRequest) -> HttpResponse:
     """Prepare the form for a new card."""
@@ -113,6 +119,7 @@ def card_start(request: AccountRequest) -> HttpResponse:
 
 @require_safe
 @never_cache
+@way_out
 @account_page("payer")
 def invoice_pay(request: AccountRequest, invoice_id: str) -> HttpResponse:
     """Pay an unpaid invoice: with the card on file, or with another."""
@@ -133,6 +140,7 @@ def invoice_pay(request: AccountRequest, invoice_id: str) -> HttpResponse:
 
 
 @require_POST
+@way_out
 @account_page("payer")
 def invoice_pay_start(request: AccountRequest, invoice_id: str) -> HttpResponse:
     """Prepare the form for this invoice."""
@@ -141,6 +149,7 @@ def invoice_pay_start(request: AccountRequest, invoice_id: str) -> HttpResponse:
 
 
 @require_POST
+@way_out
 @account_page("payer")
 def invoice_pay_known(request: AccountRequest, invoice_id: str) -> HttpResponse:
     """Pay this invoice with the card on file, without a script."""
@@ -157,6 +166,7 @@ def invoice_pay_known(request: AccountRequest, invoice_id: str) -> HttpResponse:
 
 @require_safe
 @never_cache
+@way_out
 @account_page("payer")
 def pay_done(request: AccountRequest) -> HttpResponse:
     """Back from the form: waits until the facts are in, then says what happened. Changes nothing itself."""

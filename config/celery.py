@@ -27,6 +27,7 @@ hourly = crontab(minute=7)
 TIMETABLE = {
     "config.tasks.heartbeat": every_minute,
     "accounts.send_notices": every_minute,
+    "accounts.send_webhooks": every_minute,
     "billing.send_instructions": every_minute,
     "billing.apply_events": every_minute,
     "offboarding.complete_due": every_minute,
@@ -39,6 +40,7 @@ TIMETABLE = {
     "offboarding.purge_books": hourly,
     "billing.backfill": hourly,
     "billing.reconcile": hourly,
+    "accounts.forget_webhooks": hourly,
     "accounts.audit": hourly,
     "accounts.forget_old_runs": hourly,
 }

@@ -22,6 +22,8 @@ def check_server(app_configs: Any, **_: Any) -> list[CheckMessage]:
         found.append(Error("STRIPE_API_BASE is not Stripe's.", hint="Remove it.", id="config.E004"))
     if not settings.STAFF_NEED_MFA:
         found.append(Error("Staff may sign in without a second factor.", id="config.E005"))
+    if settings.WEBHOOKS_MAY_STAY_HERE:
+        found.append(Error("WEBHOOKS_MAY_STAY_HERE is on.", hint="It is for the demo.", id="config.E007"))
     return found
 
 

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from accounts import clock
-from accounts.models import JobRun, Notice
+from accounts.models import JobRun, Notice, WebhookDelivery
 from billing.models import Incoming, Instruction, Refund
 from billing.reports import MAY_READ
 
@@ -81,6 +81,19 @@ MENU: "list[tuple[StrOrPromise, list[tuple[StrOrPromise, str, str, str]]]]" = [
             (_("Plans"), "sell", "billing_plan_changelist", "billing.view_plan"),
             (_("Terms"), "contract", "accounts_terms_changelist", "accounts.view_terms"),
             (_("People and roles"), "group", "accounts_user_changelist", "accounts.view_user"),
+            (_("API keys"), "key", "accounts_apikey_changelist", "accounts.view_apikey"),
+            (
+                _("Webhook endpoints"),
+                "webhook",
+                "accounts_webhookendpoint_changelist",
+                "accounts.view_webhookendpoint",
+            ),
+            (
+                _("Messages to webhooks"),
+                "outbox",
+                "accounts_webhookdelivery_changelist",
+                "accounts.view_webhookdelivery",
+            ),
             (_("Erasures"), "delete_forever", "offboarding_erasure_changelist", "offboarding.view_erasure"),
             (_("Jobs"), "schedule", "accounts_jobrun_board", "accounts.view_jobrun"),
         ],
@@ -146,6 +159,14 @@ WAITING = [
         "accounts_notice_changelist",
         "status__exact=failed",
         "accounts.view_notice",
+    ),
+    Waiting(
+        _("Webhooks not taken"),
+        _("Messages about access that your product did not take."),
+        lambda at: WebhookDelivery.objects.filter(status=WebhookDelivery.Status.DEAD),
+        "accounts_webhookdelivery_changelist",
+        "status__exact=dead",
+        "accounts.view_webhookdelivery",
     ),
     Waiting(
         _("Failed refunds"),

@@ -11,6 +11,7 @@ from django.contrib.auth.models import Group, Permission
 
 SUPPORT: Final = """
     accounts.view_account accounts.view_member accounts.view_notice accounts.view_event
+    accounts.view_apikey accounts.change_apikey accounts.view_webhookdelivery accounts.change_webhookdelivery
     billing.view_subscription billing.view_customer billing.view_refund
     billing.view_instruction billing.change_instruction billing.view_incoming
     offboarding.view_cancellation offboarding.add_cancellation

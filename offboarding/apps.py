@@ -5,7 +5,7 @@ class OffboardingConfig(AppConfig):
     name = "offboarding"
 
     def ready(self) -> None:
-        from accounts import calendar, panels
+        from accounts import calendar, panels, ways_out
         from billing import signals
         from offboarding import (
             audit_checks,
@@ -20,6 +20,7 @@ class OffboardingConfig(AppConfig):
             reports,
             tasks,  # noqa: F401 (declares the jobs)
         )
+        from offboarding.ways_out import WAYS
 
         data_notices.register_kinds()
         data_words.register_words()
@@ -28,6 +29,8 @@ class OffboardingConfig(AppConfig):
         reports.register_reports()
         desk.register_desk()
         panels.register(leaving_panel.LEAVING_PANEL)
+        for way in WAYS:
+            ways_out.register(way)
         calendar.register("offboarding", leaving_panel.leaving_to_come)
         signals.instruction_done.connect(reactions.schedule_when_told, dispatch_uid="offboarding.scheduled")
         signals.subscription_changed.connect(reactions.follow_subscription, dispatch_uid="offboarding.follow")

@@ -38,7 +38,11 @@ def leaving_facts(account: Account, member: Member, at: dt.datetime) -> dict[str
 
 
 LEAVING_PANEL = Panel(
-    code="offboarding.leaving", order=0, template="leaving/panel.html", context=leaving_facts
+    code="offboarding.leaving",
+    order=0,
+    template="leaving/panel.html",
+    context=leaving_facts,
+    when_closed=True,
 )
 
 

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts import clock
 from accounts.errors import NotAllowed, WrongState
 from accounts.events import By
+from accounts.gate import way_out
 from accounts.scope import AccountRequest, account_page, reauthenticated
 from accounts.views import form_page
 from billing.pauses import pause_choices
@@ -53,6 +54,7 @@ def _shown_endings(request: AccountRequest, facts: Situation) -> list[Outcome]:
 
 
 @require_safe
+@way_out
 @account_page("payer")
 def leave(request: AccountRequest) -> HttpResponse:
     """The four endings side by side; one that is under way is shown instead."""
@@ -96,6 +98,7 @@ def _not_offered(request: AccountRequest, outcomes: list[Outcome]) -> list[tuple
 
 
 @require_POST
+@way_out
 @account_page("payer")
 def choose_ending(request: AccountRequest) -> HttpResponse:
     """The second click: the declaration is on record when the answer comes."""
@@ -119,6 +122,7 @@ def choose_ending(request: AccountRequest) -> HttpResponse:
 
 
 @require_safe
+@way_out
 @account_page("payer")
 def leaving(request: AccountRequest, cancellation_id: str) -> HttpResponse:
     """Where it stands: what is on record, the one step left, what comes next, how to undo it."""
@@ -142,6 +146,7 @@ def about_cancellation(cancellation: Cancellation, **more: Any) -> dict[str, Any
 
 
 @form_page
+@way_out
 @account_page("payer")
 def survey(request: AccountRequest, cancellation_id: str) -> HttpResponse:
     """One page, one save; leads on to an offer that fits, or to the last step, or back."""
@@ -178,6 +183,7 @@ def _steps(cancellation: Cancellation) -> list[str]:
 
 
 @form_page
+@way_out
 @account_page("payer")
 def offer(request: AccountRequest, cancellation_id: str) -> HttpResponse:
     """What could help, beside a live "no, continue"."""
@@ -227,6 +233,7 @@ def _take_offer(
 
 
 @form_page
+@way_out
 @account_page("payer")
 @reauthenticated
 def confirm(request: AccountRequest, cancellation_id: str) -> HttpResponse:
@@ -274,6 +281,7 @@ def _show_confirmation(
 
 
 @require_POST
+@way_out
 @account_page("payer")
 def keep(request: AccountRequest, cancellation_id: str) -> HttpResponse:
     """Keep my subscription."""
@@ -288,6 +296,7 @@ def keep(request: AccountRequest, cancellation_id: str) -> HttpResponse:
 
 
 @form_page
+@way_out
 @account_page("payer")
 @reauthenticated
 def claim(request: AccountRequest, cancellation_id: str) -> HttpResponse:
@@ -311,6 +320,7 @@ def claim(request: AccountRequest, cancellation_id: str) -> HttpResponse:
 
 
 @require_POST
+@way_out
 @account_page("owner")
 def keep_data(request: AccountRequest) -> HttpResponse:
     """An owner stops a deletion; billing is not restarted by it."""

@@ -12,12 +12,14 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts import clock
 from accounts.errors import NotAllowed, WrongState
 from accounts.events import By
+from accounts.gate import way_out
 from accounts.scope import AccountRequest, account_page, reauthenticated
 from offboarding import exports, retention
 from offboarding.data_words import held_data
 
 
 @require_safe
+@way_out
 @account_page()
 def data_page(request: AccountRequest) -> HttpResponse:
     """What we hold in words, the downloads and their progress, and when the data goes."""
@@ -39,6 +41,7 @@ def data_page(request: AccountRequest) -> HttpResponse:
 
 
 @require_POST
+@way_out
 @account_page()
 @reauthenticated
 def export_request(request: AccountRequest) -> HttpResponse:
@@ -58,6 +61,7 @@ def export_request(request: AccountRequest) -> HttpResponse:
 
 
 @require_safe
+@way_out
 @account_page()
 @reauthenticated
 @never_cache

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from accounts import clock
 from accounts.errors import WrongState
 from accounts.events import By
+from accounts.gate import way_out
 from accounts.scope import AccountRequest, account_page
 from accounts.views import form_page
 from billing.models import Plan, Subscription
@@ -17,6 +18,7 @@ from offboarding.winback import come_back_for_free
 
 
 @form_page
+@way_out
 @account_page("payer")
 def come_back(request: AccountRequest) -> HttpResponse:
     """One click: the plan that was left, with the data if it is still there."""

@@ -44,7 +44,7 @@ class AccountAdmin(ReadOnlyAdmin[Account]):
         """The account's page. GET only: whatever is done is done elsewhere."""
         if not self.has_view_permission(request) or request.method not in ("GET", "HEAD"):
             raise PermissionDenied
-        account = desk.read_account(object_id)
+        account = desk.read_account(object_id, clock.now())
         if account is None:
             raise Http404
         return self._page(request, account)

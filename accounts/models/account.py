@@ -2,7 +2,7 @@
 
 import datetime as dt
 import zoneinfo
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from accounts import copies
 from accounts.ids import new_id
 
 if TYPE_CHECKING:
@@ -26,6 +27,12 @@ def validate_time_zone(name: str) -> None:
 
 class AccountQuerySet(models.QuerySet["Account"]):
     """Questions about accounts."""
+
+    def update(self, **columns: Any) -> int:
+        """Also ends this process's copies of who may get in, where access is written."""
+        if "state" in columns or "access_ends_at" in columns:
+            copies.forget()
+        return super().update(**columns)
 
     def of(self, user: "User") -> "AccountQuerySet":
         """Accounts this person belongs to today: the only way a view reaches an account."""
@@ -115,6 +122,11 @@ class Account(models.Model):
 
 class MemberQuerySet(models.QuerySet["Member"]):
     """Questions about who belongs to an account."""
+
+    def update(self, **columns: Any) -> int:
+        """Also ends this process's copies of who may get in: someone left, or has another role."""
+        copies.forget()
+        return super().update(**columns)
 
     def of(self, user: "User") -> "MemberQuerySet":
         """This person's present seats in accounts that still exist, each with its account and terms."""

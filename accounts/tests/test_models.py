@@ -12,6 +12,7 @@ from accounts.ids import new_id, new_receipt_number
 from accounts.models import (
     Acceptance,
     Account,
+    ActivityDay,
     Event,
     Hold,
     Invitation,
@@ -23,6 +24,8 @@ from accounts.models import (
     Terms,
     TermsText,
     User,
+    WebhookDelivery,
+    WebhookEndpoint,
 )
 from accounts.states import move_account
 from accounts.tests.worlds import LONG_AGO, NOON, make_account, make_member, make_terms, make_user, owner_of
@@ -88,6 +91,16 @@ def two_reminders():
     return notice(account=account, gentle_day=today, period="q")
 
 
+def two_days():
+    account = make_account()
+    return twice(lambda: ActivityDay(account=account, day=NOON.date()))
+
+
+def delivery(**columns):
+    endpoint = WebhookEndpoint.objects.create(url="https://a.example/", secret="whsec_", created_at=NOON)
+    return WebhookDelivery(endpoint=endpoint, next_attempt_at=NOON, created_at=NOON, **columns)
+
+
 def terms(**columns):
     return Terms(version=5, in_force_from=NOON, **columns)
 
@@ -121,6 +134,8 @@ REFUSED = {
     ),
     "event_gap_free": lambda: twice(lambda: Event(account_ref="a", seq=1, kind="k", actor="system", at=NOON)),
     "job_switch_has_reason": lambda: JobSwitch(name="j", is_off=True, actor="staff", at=NOON),
+    "activity_day_once": two_days,
+    "delivery_done_has_date": lambda: delivery(status="done"),
     "job_slot_once": lambda: twice(lambda: JobRun(name="j", slot=NOON, started_at=NOON)),
 }
 #: Columns that are unique by themselves.

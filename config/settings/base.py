@@ -69,6 +69,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "accounts.middleware.ActivityMiddleware",
+    "accounts.middleware.GateMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -193,6 +194,10 @@ MAIL_HOURS = mail_hours(
 )
 #: Keep the notice rules of every country for everybody; off: only those of the account's own country.
 LAW_STRICT = env.bool("LAW_STRICT", default=True)
+
+# --- Webhooks of ours ---------------------------------------------------------------------------
+#: Let webhooks go to this machine, by http too (demo, development and tests only).
+WEBHOOKS_MAY_STAY_HERE = False
 
 # --- Stripe -----------------------------------------------------------------------------------
 STRIPE_SECRET_KEY = env("STRIPE_SECRET_KEY", default="")

@@ -27,6 +27,7 @@ PRIVATE_FILES = DEMO_DIR / "private"
 STRIPE_TEST_CLOCKS = True
 STAFF_NEED_MFA = False
 DEMO_PAGES = True
+WEBHOOKS_MAY_STAY_HERE = True
 if not REDIS_URL:
     # No Redis can be had here: folders as the broker. The database is the queue, so nothing is lost.
     queue = DEMO_DIR / "broker"

@@ -24,3 +24,4 @@ CLOCK_FILE = str(BASE_DIR / "var" / "dev" / "clock")
 STRIPE_TEST_CLOCKS = True
 STAFF_NEED_MFA = False
 DEMO_PAGES = True
+WEBHOOKS_MAY_STAY_HERE = True

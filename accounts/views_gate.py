@@ -1,0 +1,84 @@
+"""The question that a proxy asks before each request of the operator's own product: may this one in?"""
+
+import datetime as dt
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.cache import patch_vary_headers
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from accounts import clock
+from accounts.activity import note_activity, note_use_of_key
+from accounts.admission import bearer
+from accounts.passports import Passport, SeveralAccounts, passport_of_key, passport_of_session
+from accounts.problems import access_off, not_signed_in, not_yours
+
+
+@require_safe
+def access_check(request: HttpRequest) -> HttpResponse:
+    """200 and who it is, 401 and where to sign in, 402 and where to pay, 403 for somebody else's account.
+
+    The credential is an API key (`Authorization: Bearer gt_…`) or the session's cookie; the account is the
+    key's, or the one that `X-Account` or `?account=` names, or the person's only one. Changes nothing but
+    the day with activity. No query from a copy, else one.
+    """
+    response = _answer(request, request.headers.get("X-Account") or request.GET.get("account", ""))
+    response["Cache-Control"] = "no-store"
+    patch_vary_headers(response, ("Authorization", "Cookie", "X-Account"))
+    return response
+
+
+def _answer(request: HttpRequest, account_id: str) -> HttpResponse:
+    if token := bearer(request):
+        passport = passport_of_key(token)
+        if passport is None:
+            return not_signed_in(_("This key is unknown or was revoked."))
+        if account_id not in ("", passport.account_id):
+            return not_yours("not-your-account", _("This key is of another account."))
+        return _decide(passport)
+    session = request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")
+    if not session:
+        return not_signed_in(_("Sign in first, or show an API key."))
+    try:
+        found = passport_of_session(session, account_id)
+    except SeveralAccounts:
+        return not_yours("name-an-account", _("You belong to several accounts: name one in X-Account."))
+    if not found.is_signed_in:
+        return not_signed_in(_("Sign in again."))
+    if found.passport is None:
+        return not_yours("not-your-account", _("You do not belong to this account."))
+    return _decide(found.passport)
+
+
+def _decide(passport: Passport) -> HttpResponse:
+    at = clock.now()
+    access = passport.access(at)
+    if not access.is_open:
+        response: HttpResponse = access_off(passport.account_id, access)
+        response["X-Account-State"] = passport.state
+        return response
+    note_activity(passport.account, passport.account_id, passport.time_zone, at=at)
+    if passport.key is not None:
+        note_use_of_key(passport.key, passport.time_zone, at=at)
+    return _let_in(passport, access.until)
+
+
+def _let_in(passport: Passport, until: dt.datetime | None) -> HttpResponse:
+    facts = {
+        "account": passport.account_id,
+        "user": passport.user_id,
+        "key": passport.key_prefix,
+        "role": passport.role,
+        "state": passport.state,
+        "until": until.isoformat() if until else "",
+    }
+    response = JsonResponse(facts)
+    # Always set, empty too: a proxy that hands them on overwrites what a client made up.
+    response["X-Account-Id"] = facts["account"]
+    response["X-User-Id"] = facts["user"]
+    response["X-Api-Key"] = facts["key"]
+    response["X-Role"] = facts["role"]
+    response["X-Account-State"] = facts["state"]
+    response["X-Access-Until"] = facts["until"]
+    return response

@@ -1,0 +1,70 @@
+"""How access comes back by paying: what the page says that an account's access is off."""
+
+import datetime as dt
+from typing import Final
+
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from accounts.models import Account, Member
+from accounts.templatetags.terms_format import day, format_money
+from accounts.ways_out import Exit, WayOut
+from billing.coming import live_subscription, planned_pauses
+from billing.models import Invoice, Plan, Subscription
+from billing.plan_choice import price_words
+
+
+def way_to_pay(account: Account, member: Member, at: dt.datetime) -> Exit | None:
+    """The one button: the unpaid invoice, else the end of the pause, else the plan that was, else any plan.
+
+    A closed account comes back another way, and whoever may not pay is told who may. Up to three queries.
+    """
+    if not member.may_pay or account.state == Account.State.CLOSED:
+        return None
+    unpaid = Invoice.objects.unpaid().filter(account=account).first()
+    if unpaid is not None:
+        return _invoice(account, unpaid)
+    live = live_subscription(account)
+    if live is not None and any(pause.starts_at <= at for pause in planned_pauses(live)):
+        return _pause(account, live)
+    rows = Subscription.objects.filter(account=account).select_related("plan").order_by("started_at", "pk")
+    last = live or rows.last()
+    if last is not None and last.plan.amount and last.plan.is_active:
+        return _plan(account, last.plan)
+    return Exit(
+        label=_("Choose a plan"),
+        url=reverse("plans", args=[account.public_id]),
+        text=_("Access is on from the moment you pay. You see every price before you choose."),
+    )
+
+
+def _invoice(account: Account, unpaid: Invoice) -> Exit:
+    owed = format_money(unpaid.amount_remaining, unpaid.currency)
+    return Exit(
+        label=_("Pay %(amount)s") % {"amount": owed},
+        url=reverse("invoice_pay", args=[account.public_id, unpaid.provider_id]),
+        text=_("This invoice could not be charged. Access is on from the moment it is paid."),
+        facts=[(_("Invoice"), unpaid.number), (_("To be paid"), owed)],
+    )
+
+
+def _pause(account: Account, live: Subscription) -> Exit:
+    pause = planned_pauses(live)[0]
+    return Exit(
+        label=_("See the pause"),
+        url=reverse("billing_overview", args=[account.public_id]),
+        text=_("You paused your plan. It goes on by itself, and you can end the pause at any time."),
+        facts=[(_("Goes on"), day(pause.resumes_at)), (_("Price"), price_words(live.plan))],
+    )
+
+
+def _plan(account: Account, plan: Plan) -> Exit:
+    return Exit(
+        label=_("Pay and go on"),
+        url=reverse("pay", args=[account.public_id, plan.code]),
+        text=_("Access is on from the moment you pay. Everything is as you left it."),
+        facts=[(_("Plan"), plan.name), (_("Price"), price_words(plan))],
+    )
+
+
+PAY: Final = WayOut(code="billing.pay", leads="in", order=10, find=way_to_pay)

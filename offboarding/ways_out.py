@@ -1,0 +1,48 @@
+"""The ways out that leaving offers whose access is off: come back, fetch the data, leave."""
+
+import datetime as dt
+from typing import Final
+
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from accounts.models import Account, Member
+from accounts.ways_out import Exit, WayOut
+
+
+def come_back(account: Account, member: Member, at: dt.datetime) -> Exit | None:
+    """For those who left, while their data is there."""
+    if account.state != Account.State.CLOSED or not member.may_pay:
+        return None
+    return Exit(
+        label=_("Come back"),
+        url=reverse("come_back", args=[account.public_id]),
+        text=_("With your data, if it is still there. You see the price before anything is charged."),
+    )
+
+
+def data(account: Account, member: Member, at: dt.datetime) -> Exit:
+    """Always, for everybody: what is theirs."""
+    return Exit(
+        label=_("Your data"),
+        url=reverse("exports", args=[account.public_id]),
+        text=_("See what we keep and until when, and download it."),
+    )
+
+
+def leave(account: Account, member: Member, at: dt.datetime) -> Exit | None:
+    """For those who decide about an account that was not left yet."""
+    if account.state == Account.State.CLOSED or not member.may_pay:
+        return None
+    return Exit(
+        label=_("Leave"),
+        url=reverse("leave", args=[account.public_id]),
+        text=_("Stop for good: nothing more is charged, and you see what becomes of your data."),
+    )
+
+
+WAYS: Final = (
+    WayOut(code="offboarding.come_back", leads="in", order=10, find=come_back),
+    WayOut(code="offboarding.data", leads="out", order=10, find=data),
+    WayOut(code="offboarding.leave", leads="out", order=20, find=leave),
+)
