@@ -65,21 +65,29 @@ def stored_mails(folder: Path) -> Iterator[StoredMail]:
     for file in sorted(
         folder.glob("*.log"), key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True
     ):
-        parts = [part for part in file.read_bytes().split(RULE) if part.strip()]
-        for index in reversed(range(len(parts))):
-            parsed = email.message_from_bytes(parts[index], policy=email.policy.default)
-            assert isinstance(parsed, EmailMessage)
-            yield StoredMail(f"{file.stem}-{index}", parsed)
+        yield from reversed(mails_in(file))
+
+
+def mails_in(file: Path) -> list[StoredMail]:
+    """The messages of one file, in the order in which they were sent."""
+    parts = [part for part in file.read_bytes().split(RULE) if part.strip()]
+    found = []
+    for index, part in enumerate(parts):
+        parsed = email.message_from_bytes(part, policy=email.policy.default)
+        assert isinstance(parsed, EmailMessage)
+        found.append(StoredMail(f"{file.stem}-{index}", parsed))
+    return found
 
 
 def _one(number: str) -> StoredMail:
-    for mail in stored_mails(_folder()):
+    for mail in stored_mails(mail_folder()):
         if mail.number == number:
             return mail
     raise Http404
 
 
-def _folder() -> Path:
+def mail_folder() -> Path:
+    """Where the mails are written; a folder that is not there where they go elsewhere."""
     return Path(getattr(settings, "EMAIL_FILE_PATH", None) or "var/no-mail")
 
 
@@ -89,7 +97,7 @@ def messages(request: HttpRequest) -> HttpResponse:
     """The last 200 mails; `?to=` narrows them to one address."""
     to = request.GET.get("to", "").strip().lower()
     found = []
-    for mail in stored_mails(_folder()):
+    for mail in stored_mails(mail_folder()):
         if to in mail.to.lower():
             found.append(mail)
         if len(found) == SHOWN:

@@ -24,7 +24,10 @@ urlpatterns = [
 ]
 
 if settings.DEMO_PAGES:
+    from config import clock_page
+
     urlpatterns += [
+        path("demo/clock/", clock_page.clock_page, name="demo_clock"),
         path("demo/mail/", mail_viewer.messages, name="demo_mail"),
         path("demo/mail/<slug:number>/", mail_viewer.message, name="demo_message"),
         path("demo/mail/<slug:number>/html", mail_viewer.message_html, name="demo_message_html"),

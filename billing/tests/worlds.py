@@ -4,7 +4,6 @@ Each function needs the fixtures `stripe_account` and `db` (or `transactional_db
 """
 
 import datetime as dt
-import time
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Protocol
@@ -23,13 +22,11 @@ from billing import inbox, mirror, outgoing
 from billing.checkout import start_checkout
 from billing.customers import ensure_customer
 from billing.models import Customer, Plan, Subscription
+from billing.provider_clocks import HOP, clocks_of_customers, turn_test_clocks
 from billing.stripe_api import calling
 from billing.sync import sync_customer, sync_everything
 
-#: Shorter than any billing interval: test clocks go in hops of at most one interval.
-HOP = dt.timedelta(days=27)
 ROUNDS = 50
-SECONDS_TO_WAIT = 30
 
 _number = count(1)
 
@@ -186,22 +183,7 @@ def advance(clock: TurnableClock, to: dt.datetime) -> None:
     while clock.now() < to:
         moment = min(to, clock.now() + HOP)
         clock.turn_to(moment)
-        for customer in Customer.objects.exclude(test_clock="").filter(deleted_at=None):
-            _turn_test_clock(customer.test_clock, moment)
+        turn_test_clocks(clocks_of_customers(), moment, hop=HOP)
         run_worker()
         if moment == to:
             return
-
-
-def _turn_test_clock(test_clock: str, moment: dt.datetime) -> None:
-    """Through Stripe's own endpoint; it answers at once and is `ready` later."""
-    target, deadline = int(moment.timestamp()), time.monotonic() + SECONDS_TO_WAIT
-    with calling() as stripe:
-        clocks = stripe.v1.test_helpers.test_clocks
-        if clocks.retrieve(test_clock).frozen_time >= target:
-            return
-        clocks.advance(test_clock, params={"frozen_time": target})
-        while (seen := clocks.retrieve(test_clock)).status != "ready":
-            assert seen.status == "advancing", seen.status
-            assert time.monotonic() < deadline, "the test clock does not get ready"
-            time.sleep(0.02)

@@ -131,6 +131,7 @@ def show(stack: Stack, seconds: float) -> None:
     places = {
         "The product": f"{stack.url}/",
         "Mails that were sent": f"{stack.url}/demo/mail/",
+        "The clock, to turn": f"{stack.url}/demo/clock/",
         "Support and finance": f"{stack.url}/admin/",
         "The Stripe sandbox": stack.sandbox_url,
     }

@@ -1,7 +1,6 @@
 """The demo's example customers: one for each state, made by the product's own verbs at the sandbox."""
 
 import datetime as dt
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +18,7 @@ from billing import outgoing
 from billing.checkout import start_checkout
 from billing.models import Customer, Plan, Subscription
 from billing.pauses import start_pause
+from billing.provider_clocks import turn_test_clocks
 from billing.stripe_api import calling
 from billing.subscriptions import start_trial
 from billing.sync import sync_everything
@@ -28,9 +28,6 @@ from offboarding.confirmations import confirm_cancellation
 from offboarding.declarations import declare_cancellation
 from offboarding.models import Cancellation, Ending, ExitReason
 from offboarding.surveys import save_survey
-
-HOP = dt.timedelta(days=27)
-SECONDS_TO_WAIT = 60
 
 
 @dataclass(frozen=True)
@@ -89,13 +86,7 @@ class Workshop:
     def advance(self, account: Account) -> None:
         """Turn the customer's test clock to now, as the provider allows: one interval at a time."""
         customer = Customer.objects.select_related("account").get(account=account)
-        with calling() as stripe:
-            seen = stripe.v1.test_helpers.test_clocks.retrieve(customer.test_clock).frozen_time
-        target = int(self.now.timestamp())
-        while seen < target:
-            seen = min(target, seen + int(HOP.total_seconds()))
-            turn_test_clock(customer.test_clock, seen)
-            settle(account, at=self.now)
+        turn_test_clocks([customer.test_clock], self.now)
         settle(account, at=self.now)
 
     def leave(
@@ -136,18 +127,6 @@ def confirm_form(client_secret: str) -> None:
         card = stripe.v1.payment_methods.create(params={"type": "card", "card": typed}).id
         service: Any = stripe.v1.setup_intents if intent.startswith("seti_") else stripe.v1.payment_intents
         service.confirm(intent, params={"payment_method": card, "return_url": "https://example.com/"})
-
-
-def turn_test_clock(test_clock: str, epoch: int) -> None:
-    """Advance through the provider's API and wait until it is ready."""
-    deadline = time.monotonic() + SECONDS_TO_WAIT
-    with calling() as stripe:
-        clocks = stripe.v1.test_helpers.test_clocks
-        clocks.advance(test_clock, params={"frozen_time": epoch})
-        while clocks.retrieve(test_clock).status != "ready":
-            if time.monotonic() > deadline:
-                raise TimeoutError("The provider's test clock does not get ready.")
-            time.sleep(0.05)
 
 
 def settle(account: Account, *, at: dt.datetime) -> None:
@@ -201,6 +180,12 @@ def _past_due(shop: Workshop) -> None:
     account = shop.open("Late Bakery", days_ago=60)
     # As of a week before today the card is still good; the renewal a few days later meets a bad one.
     Workshop(shop.email, shop.ago(8)).pay(account, "solo-monthly", at=shop.ago(33))
+    break_card(account)
+    shop.advance(account)
+
+
+def break_card(account: Account) -> None:
+    """From the next charge on the bank refuses: a card that can be saved and not be charged."""
     customer = Customer.objects.get(account=account)
     with calling() as stripe:
         method = stripe.v1.payment_methods.attach(
@@ -213,7 +198,6 @@ def _past_due(shop: Workshop) -> None:
             str(Subscription.objects.live().exclude(provider_id=None).get(account=account).provider_id),
             params={"default_payment_method": method.id},
         )
-    shop.advance(account)
 
 
 def _paused(shop: Workshop) -> None:

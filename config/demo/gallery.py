@@ -21,6 +21,7 @@ ANYONE: tuple[Place, ...] = (
     ("password-forgotten-sent", "/accounts/password/reset/done/"),
     ("not-found", "/nowhere/"),
     ("mails", "/demo/mail/"),
+    ("clock", "/demo/clock/"),
 )
 EVERY_ACCOUNT: tuple[Place, ...] = (("overview", "{account}"),)
 #: Pages that are worth a look in this state, beside the overview.
@@ -99,6 +100,9 @@ STAFF: dict[str, tuple[Place, ...]] = {
         ("start", "/admin/"),
         ("terms", "/admin/accounts/terms/"),
         ("people", "/admin/accounts/user/"),
+        ("jobs", "/admin/accounts/jobrun/board/"),
+        ("switch", "/admin/accounts/jobrun/board/all-grave/switch/"),
+        ("runs", "/admin/accounts/jobrun/"),
     ),
 }
 #: Accounts that support opens, by their name.
