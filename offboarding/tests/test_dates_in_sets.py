@@ -150,7 +150,7 @@ def test_it_costs_as_many_statements_for_many_as_for_few():
     for kind in ORDINARY * 8:
         leaving(kind)
 
-    assert count() == few <= (16 if connection.vendor == "postgresql" else 24)
+    assert count() == few <= 26
     assert not Cancellation.objects.open().exists()
 
 
