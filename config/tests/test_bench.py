@@ -1,0 +1,58 @@
+"""Every measurement runs, at a small size, for what it says and never for how fast it is."""
+
+import pytest
+
+from bench import gate
+from bench.__main__ import benches
+from bench.harness import Result, Run, ratios, take_turns
+
+pytestmark = pytest.mark.django_db
+
+
+def quiet(text):
+    pass
+
+
+@pytest.mark.once
+def test_turns_go_round_and_only_rounds_are_compared():
+    order = []
+    runs = {
+        name: Run(work=lambda name=name, each=each: order.append(name) or each)
+        for name, each in (("ours", 1.0), ("slow", 4.0), ("fast", 0.5))
+    }
+    seconds = take_turns(runs, 3, say=quiet)
+
+    assert order[:6] == ["ours", "slow", "fast", "slow", "fast", "ours"]
+    assert ratios(seconds) == {"slow": 4.0, "fast": 0.5}
+
+
+@pytest.mark.once
+def test_the_last_line_leaves_out_what_does_not_apply():
+    found = Result("x", 10, 2, {"bare": 0.123456}, statements=0, notes=["n"], seconds_per_row=1.0)
+
+    assert found.as_json() == {
+        "name": "x",
+        "size": 10,
+        "rounds": 2,
+        "ratios": {"bare": 0.123},
+        "statements": 0,
+    }
+
+
+@pytest.mark.once
+def test_every_measurement_says_how_large_it_is():
+    from importlib import import_module
+
+    for name in benches():
+        module = import_module(f"bench.{name}")
+        assert module.SIZE > 0
+        assert module.ROUNDS > 0
+
+
+def test_the_gate_is_asked_with_no_statement_on_a_hit_and_one_on_a_miss(settings):
+    settings.WHITENOISE_AUTOREFRESH = False
+    found = gate.run(4, 1, requests=4)
+
+    assert set(found.ratios) >= {"no_gate", "orm_gate", "check_no_gate"}
+    assert found.statements == 1
+    assert "'page miss': 3, 'page hit': 2, 'check miss': 1, 'check hit': 0" in found.notes[0]
