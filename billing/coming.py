@@ -34,7 +34,7 @@ def billing_to_come(account: Account, member: Member, at: dt.datetime) -> Iterab
 
 def subscription_entries(row: Subscription, *, at: dt.datetime, url: str = "") -> list[CalendarEntry]:
     """What is to come of one live subscription; with `pauses` prefetched no query."""
-    entries = [*_charges(row, url), *_ends(row, url), *_resumptions(row, url)]
+    entries = [*_pauses(row, url), *_charges(row, url), *_ends(row, url)]
     return [entry for entry in entries if entry.at > at]
 
 
@@ -70,8 +70,14 @@ def _ends(row: Subscription, url: str) -> Iterable[CalendarEntry]:
         )
 
 
-def _resumptions(row: Subscription, url: str) -> Iterable[CalendarEntry]:
+def _pauses(row: Subscription, url: str) -> Iterable[CalendarEntry]:
     for pause in planned_pauses(row):
+        yield CalendarEntry(
+            at=pause.starts_at,
+            text=_("Your pause begins: no charge and no access"),
+            why=_("You agreed on it."),
+            url=url,
+        )
         yield CalendarEntry(
             at=pause.resumes_at,
             text=_("Your pause ends and %(plan)s goes on") % {"plan": row.plan.name},

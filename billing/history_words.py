@@ -52,7 +52,7 @@ def _register_subscriptions() -> None:
     register("subscription.incomplete", _("A subscription was chosen and waits for its first payment."))
     register("subscription.incomplete_expired", _("A subscription that was never paid was given up."))
     register("subscription.trialing", _("The trial began."))
-    register("subscription.free_time", _("Free time began; nothing is charged until it ends."))
+    register("subscription.free_time", _("The next charge was put off; nothing is charged until then."))
     register("subscription.active", _("The subscription is active."))
     register("subscription.past_due", _("A payment is overdue."))
     register("subscription.unpaid", _("The subscription is unpaid."))

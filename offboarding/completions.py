@@ -256,6 +256,12 @@ def date_the_data(cancellation: Cancellation, account: Account, *, at: dt.dateti
     )
 
 
+def kept_until(cancellation: Cancellation) -> dt.datetime:
+    """When the data goes as things stand: counted from the end of access, without a step not yet taken."""
+    terms, zone = cancellation.quote.terms, cancellation.declared_zone
+    return data_dates(cancellation.effective_at, zone, terms.retrieval_days, terms.retention_days)[1]
+
+
 def data_dates(
     ended: dt.datetime, zone: str, retrieval_days: int, retention_days: int
 ) -> tuple[dt.datetime, dt.datetime]:

@@ -17,6 +17,8 @@ from accounts.models import Account, Member
 from accounts.panels import Panel, register
 from accounts.sharing import shared
 from offboarding import retention
+from offboarding.completions import kept_until
+from offboarding.leaving_panel import latest_leaving
 from offboarding.models import Closure
 
 
@@ -54,8 +56,10 @@ def _fate(entry: Entry) -> str:
 
 
 def data_facts(account: Account, member: Member, at: dt.datetime) -> dict[str, Any]:
-    """The card: until when data is kept. One query."""
-    return {"closure": _closure(account)}
+    """The card: until when data is kept. Two queries, of which a page makes each once."""
+    closure = _closure(account)
+    leaving = None if closure else latest_leaving(account)
+    return {"closure": closure, "kept_until": kept_until(leaving) if leaving and leaving.is_open else None}
 
 
 def _closure(account: Account) -> Closure | None:

@@ -16,7 +16,7 @@ from offboarding.models import Cancellation
 from offboarding.standing import read_glance
 
 
-def _latest(account: Account) -> Cancellation | None:
+def latest_leaving(account: Account) -> Cancellation | None:
     """The newest that was not taken back; once for a page, in one query."""
     rows = Cancellation.objects.select_related("account", "quote__terms", "subscription__plan", "reservation")
     rows = rows.filter(account=account).exclude(status=Cancellation.Status.WITHDRAWN)
@@ -25,7 +25,7 @@ def _latest(account: Account) -> Cancellation | None:
 
 def leaving_facts(account: Account, member: Member, at: dt.datetime) -> dict[str, Any] | None:
     """The cancellation that is under way, or the last one while the account is closed."""
-    cancellation = _latest(account)
+    cancellation = latest_leaving(account)
     if cancellation is None or (not cancellation.is_open and account.state in Account.OPEN_STATES):
         return None
     return {
@@ -48,7 +48,7 @@ LEAVING_PANEL = Panel(
 
 def leaving_to_come(account: Account, member: Member, at: dt.datetime) -> Iterable[CalendarEntry]:
     """The end of access; `data_words` says when the data goes. One query."""
-    cancellation = _latest(account)
+    cancellation = latest_leaving(account)
     if cancellation is None or not cancellation.is_open:
         return []
     url = reverse("leaving", args=[account.public_id, cancellation.public_id]) if member.may_pay else ""

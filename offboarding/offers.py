@@ -44,7 +44,10 @@ def _can_take(cancellation: Cancellation, kind: str, *, at: dt.datetime) -> bool
 
 
 def cheaper_plans(cancellation: Cancellation) -> list[Plan]:
-    """Paid plans in the same currency and rhythm that cost less."""
+    """Paid plans in the same currency and rhythm that cost less; of two that differ by a trial the plain one.
+
+    Whoever pays already has nothing to try.
+    """
     subscription = cancellation.subscription
     if subscription is None or subscription.is_local:
         return []
@@ -52,7 +55,8 @@ def cheaper_plans(cancellation: Cancellation) -> list[Plan]:
     rows = Plan.objects.on_offer(plan.currency).filter(
         interval=plan.interval, amount__lt=plan.amount, amount__gt=0
     )
-    return list(rows)
+    plain = {plan.amount for plan in rows if not plan.trial_days}
+    return [plan for plan in rows if not plan.trial_days or plan.amount not in plain]
 
 
 def show_offer(cancellation: Cancellation, kind: str, *, at: dt.datetime) -> None:

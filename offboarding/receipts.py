@@ -52,4 +52,6 @@ def find_by_undo(token: str) -> Cancellation | None:
 
 
 def _with_all() -> QuerySet[Cancellation]:
-    return Cancellation.objects.select_related("account", "account__terms", "quote", "subscription__plan")
+    return Cancellation.objects.select_related(
+        "account", "account__terms", "quote__terms", "subscription__plan"
+    )

@@ -47,6 +47,11 @@ class Situation:
     unpaid: tuple[PaidInvoice, ...]
     charging: int = 0
 
+    @property
+    def is_pause_to_come(self) -> bool:
+        """Whether a pause is agreed on while paid time still runs: it begins where that ends."""
+        return self.start == Start.PAUSED and bool(self.billing.invoices)
+
     def measured(self, at: int) -> "Situation":
         """The same facts, measured at another moment."""
         return replace(self, billing=replace(self.billing, declared_at=at))

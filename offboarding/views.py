@@ -17,7 +17,9 @@ from accounts.gate import way_out
 from accounts.scope import AccountRequest, account_page, reauthenticated
 from accounts.views import form_page
 from billing.pauses import pause_choices
+from billing.plan_choice import price_words
 from offboarding import receipts, wording
+from offboarding.completions import kept_until
 from offboarding.confirmations import confirm_cancellation, outcome_at_confirmation
 from offboarding.declarations import declare_cancellation
 from offboarding.facts import read_situation
@@ -76,11 +78,15 @@ def _show_endings(
     offered = [
         o for o in outcomes if o.is_offered and (o.ending != Ending.CLOSE_DELETE or request.member.is_owner)
     ]
-    default = default_ending(offered)
+    chosen = next((o.ending for o in offered if open_ and o.ending == open_.ending), None)
+    default = chosen or default_ending(offered)
+    tag = _("Your choice so far") if chosen else ""
     context = {
         "tab": "leave",
-        "choices": [wording.card(o, facts, is_default=o.ending == default, mark=mark) for o in offered],
-        "not_offered": _not_offered(request, outcomes),
+        "choices": [
+            wording.card(o, facts, is_default=o.ending == default, mark=mark, tag=tag) for o in offered
+        ],
+        "not_offered": _not_offered(request, outcomes) if facts.start != Start.ENDED else [],
         "start": facts.start,
         "facts": facts,
         "open": open_,
@@ -142,6 +148,7 @@ def about_cancellation(cancellation: Cancellation, **more: Any) -> dict[str, Any
         "lines": wording.explain(quote),
         "why_none": wording.why_none(quote),
         "receipt": receipts.receipt_path(cancellation),
+        "kept_until": kept_until(cancellation),
     } | more
 
 
@@ -199,7 +206,7 @@ def offer(request: AccountRequest, cancellation_id: str) -> HttpResponse:
         "tab": "leave",
         "kind": kind,
         "pauses": pause_choices(subscription, at=at) if subscription else [],
-        "plans": cheaper_plans(cancellation),
+        "plans": [(plan, price_words(plan)) for plan in cheaper_plans(cancellation)],
         "last_step": is_last_step_open(cancellation, at=at),
     }
     return render(request, "leaving/offer.html", context)

@@ -15,7 +15,7 @@ from accounts.events import By
 from accounts.gate import way_out
 from accounts.scope import AccountRequest, account_page, reauthenticated
 from offboarding import exports, retention
-from offboarding.data_words import held_data
+from offboarding.data_words import data_facts, held_data
 
 
 @require_safe
@@ -25,7 +25,8 @@ def data_page(request: AccountRequest) -> HttpResponse:
     """What we hold in words, the downloads and their progress, and when the data goes."""
     at = clock.now()
     rows = exports.exports_of(request.member, at=at)
-    closure = retention.open_closure(request.account)
+    until = data_facts(request.account, request.member, at)
+    closure = until["closure"]
     context = {
         "tab": "exports",
         "account": request.account,
@@ -33,11 +34,10 @@ def data_page(request: AccountRequest) -> HttpResponse:
         "is_waiting": any(row.is_under_way for row in rows),
         "can_fetch": closure is None or retention.can_call_off(closure),
         "can_export_all": exports.can_export_all(request.member),
-        "closure": closure,
         "held": held_data(),
         "terms": request.account.terms,
     }
-    return render(request, "data/page.html", context)
+    return render(request, "data/page.html", context | until)
 
 
 @require_POST

@@ -50,7 +50,7 @@ WHY_NOT = {
     "not_in_terms": gettext_noop("Our terms do not include free days."),
     "already_free": gettext_noop("The free plan costs nothing, so there is nothing to try for free."),
     "unpaid": gettext_noop("There is an unpaid invoice; free days need a paid period to extend."),
-    "paused": gettext_noop("Your subscription is paused."),
+    "paused": gettext_noop("A pause is agreed on."),
     "being_charged": gettext_noop(
         "The period that has just begun is being charged; once it is paid, free days can follow it."
     ),
@@ -59,17 +59,19 @@ WHY_NOT = {
 }
 
 
-def card(outcome: Outcome, facts: Situation, *, is_default: bool, mark: str) -> dict[str, Any]:
+def card(outcome: Outcome, facts: Situation, *, is_default: bool, mark: str, tag: str = "") -> dict[str, Any]:
     """One ending as a card of `components/choice.html`; the same labels in the same order on each."""
+    closes_today = facts.start == Start.FREE and outcome.ending == Ending.STOP_RENEWING
     return {
         "code": outcome.ending,
-        "title": _(TITLES[Ending(outcome.ending)]),
+        "title": _("Close at the end of today") if closes_today else title(outcome.ending),
         "first": _first(outcome, facts),
         "text": _text(outcome, facts),
         "facts": facts_of(outcome, facts),
-        "button": _button(outcome),
+        "button": _("Close today") if closes_today else _button(outcome),
         "fields": [("shown", mark)],
         "is_default": is_default,
+        "tag": tag,
         "is_grave": outcome.ending == Ending.CLOSE_DELETE,
     }
 
@@ -83,7 +85,7 @@ def facts_of(outcome: Outcome, facts: Situation) -> list[Pair]:
     ]
     if outcome.open_invoice is not None:
         pairs.append((_("Unpaid invoice"), _unpaid(outcome, facts.currency)))
-    pairs.append((_("Can be undone"), _undo(outcome)))
+    pairs.append((_("Can be undone"), _undo(outcome, facts)))
     return pairs
 
 
@@ -91,8 +93,10 @@ def _first(outcome: Outcome, facts: Situation) -> str:
     """What must be read before all: that stopping now gives up access for nothing in return."""
     if outcome.ending not in (Ending.STOP_NOW, Ending.CLOSE_DELETE) or outcome.refund.value:
         return ""
+    if facts.start == Start.ENDED:
+        return ""
     reason = _(WHY_NONE.get(outcome.refund.why_none, WHY_NONE["nothing_paid"]))
-    if facts.start == Start.ENDED or outcome.paid_until <= outcome.access_ends_at:
+    if outcome.paid_until <= outcome.access_ends_at:
         return _("Nothing is refunded. %(reason)s") % {"reason": reason}
     return _("Nothing is refunded, and you give up access until %(day)s. %(reason)s") % {
         "day": day(outcome.paid_until),
@@ -126,6 +130,8 @@ def _text(outcome: Outcome, facts: Situation) -> str:
             "Your teammates are told at once and have time to fetch their data or, if they are owners, "
             "to stop it."
         )
+    if facts.start == Start.ENDED:
+        return _("Your data goes for good.")
     return _("It ends once you confirm, and your data goes for good.")
 
 
@@ -147,13 +153,15 @@ def _last_day(outcome: Outcome, facts: Situation) -> str:
         and not outcome.stop_until
     ):
         return _("Today, once you confirm")
-    if facts.start == Start.PAUSED and outcome.ending == Ending.STOP_RENEWING:
+    if facts.start == Start.PAUSED and not facts.is_pause_to_come and outcome.ending == Ending.STOP_RENEWING:
         return _("Paused already; it closes on %(day)s") % {"day": day(outcome.access_ends_at)}
     return moment(outcome.access_ends_at)
 
 
 def _money(outcome: Outcome, facts: Situation) -> str:
     refund = outcome.refund
+    if facts.start == Start.ENDED and not refund.value:
+        return _("Nothing changes: what was due back was settled at the end")
     if outcome.ending == Ending.STOP_RENEWING:
         if facts.charging:
             return _("%(amount)s for the period that has just begun; nothing after it") % {
@@ -212,9 +220,11 @@ def _unpaid(outcome: Outcome, currency: str) -> str:
     }
 
 
-def _undo(outcome: Outcome) -> str:
+def _undo(outcome: Outcome, facts: Situation) -> str:
     if outcome.undo_until is not None:
         return _("Yes, until %(moment)s") % {"moment": moment(outcome.undo_until)}
+    if facts.start == Start.ENDED:
+        return _("The deletion, until it begins")
     if outcome.ending == Ending.CLOSE_DELETE:
         return _("The deletion, until it begins. The refund and the end of access, until you confirm")
     return _("Until you confirm; coming back later is one click")

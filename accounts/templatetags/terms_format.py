@@ -2,6 +2,7 @@
 
 import datetime as dt
 from decimal import Decimal
+from typing import Literal
 
 from babel import Locale
 from babel.dates import format_date, format_time, get_timezone_name
@@ -104,12 +105,22 @@ def clock_time(value: dt.datetime | None) -> str:
 def zone_name(value: dt.datetime) -> str:
     """ "CET", or "UTC" and the hours where the language has no short name for the zone."""
     local = _local(value)
-    name = get_timezone_name(local, "short", locale=reader_locale())
+    variant: Literal["daylight", "standard"] = "daylight" if _is_summer_time(local) else "standard"
+    name = get_timezone_name(local, "short", locale=reader_locale(), zone_variant=variant)
     if name[:1] not in "+-":
         return name
     hours, minutes = name[1:3].lstrip("0") or "0", name[3:5]
     sign = "\N{MINUS SIGN}" if name[0] == "-" else "+"
     return f"UTC{sign}{hours}" + (f":{minutes}" if minutes.strip("0") else "")
+
+
+def _is_summer_time(local: dt.datetime) -> bool:
+    """Whether the clock is ahead of where it stands in the other half of the year.
+
+    Not by the zone's own flag: Ireland's law calls summer the standard and winter the exception.
+    """
+    offsets = [local.replace(month=month, day=1).utcoffset() or dt.timedelta() for month in (1, 7)]
+    return local.utcoffset() == max(offsets) != min(offsets)
 
 
 @register.simple_tag

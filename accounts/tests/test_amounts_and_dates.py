@@ -89,6 +89,21 @@ def test_the_hour_that_happens_twice_is_told_apart_by_its_zone() -> None:
 
 
 @pytest.mark.parametrize(
+    ("zone", "winter", "summer"),
+    [
+        ("Europe/Dublin", "GMT", "UTC+1"),  # Irish law calls the summer standard
+        ("Europe/London", "GMT", "BST"),
+        ("Asia/Kolkata", "UTC+5:30", "UTC+5:30"),
+        ("Australia/Sydney", "UTC+11", "UTC+10"),
+    ],
+)
+def test_summer_time_is_told_by_the_clock(zone: str, winter: str, summer: str) -> None:
+    with in_zone(zone):
+        assert zone_name(dt.datetime(2026, 1, 31, 12, tzinfo=dt.UTC)) == winter
+        assert zone_name(dt.datetime(2026, 8, 31, 12, tzinfo=dt.UTC)) == summer
+
+
+@pytest.mark.parametrize(
     ("zone", "name"), [("America/Sao_Paulo", "UTC−3"), ("Asia/Kolkata", "UTC+5:30"), ("UTC", "UTC")]
 )
 def test_a_zone_without_a_short_name_is_told_by_its_hours(zone: str, name: str) -> None:

@@ -53,6 +53,12 @@ def test_the_html_escapes_what_it_is_given() -> None:
     assert 'href="https://example.com/?a=1&b=2"' in html.replace("&amp;", "&")
 
 
+def test_facts_stand_one_below_the_other_in_plain_text() -> None:
+    text = render("txt", facts=[("Last day", "3 November"), ("Plan", "Team")])
+
+    assert "\nRefund: €12.50\nLast day: 3 November\nPlan: Team\n" in text
+
+
 def test_a_fact_without_a_value_is_left_out() -> None:
     assert "Nothing" not in render("html")
     assert "Nothing" not in render("txt")

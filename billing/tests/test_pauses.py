@@ -10,6 +10,7 @@ from accounts.errors import WrongState
 from accounts.events import By
 from accounts.models import Notice
 from accounts.tests.worlds import make_account, owner_of
+from billing.coming import subscription_entries
 from billing.models import Pause, Subscription
 from billing.pauses import end_pause, pause_choices, resume_due_pauses, start_pause
 from billing.tests.worlds import advance, control, make_subscription, run_worker
@@ -44,6 +45,15 @@ def test_a_pause_begins_with_the_paid_end_and_lasts_whole_months(paying, clock):
     assert pause.starts_at == paying.period_end
     assert (pause.resumes_at.month - pause.starts_at.month) % 12 == 2
     assert [n for n, _day in pause_choices(paying, at=clock.now())] == []
+
+
+def test_what_comes_next_says_when_it_begins_before_it_ends(paying, clock):
+    pause_for(paying, 2, clock)
+
+    said = [entry.text for entry in subscription_entries(paying, at=clock.now())]
+
+    assert said[0] == "Your pause begins: no charge and no access"
+    assert said[1].startswith("Your pause ends and ")
 
 
 def test_nothing_is_charged_while_it_lasts_and_access_ends(paying, clock):

@@ -87,6 +87,29 @@ def test_it_follows_the_refund_until_it_has_landed(clock):
     assert "€10.30 was sent to the card ending in 5126 on 31 March 2026" in read(account)
 
 
+def test_an_amount_that_is_kept_or_waits_is_not_said_to_be_going_back(account):
+    browser = owners_browser(account)
+    choose(browser, account, "free_days")
+    assert "Kept for you once you take the last step" in read(account)
+    confirm(browser, account)
+
+    assert "Kept for you until 28 April 2026" in read(account)
+    assert "Back to your payment method" not in read(account)
+    browser.post(reverse("leaving_keep", args=[account.public_id, latest(account).public_id]))
+    assert "Worked out when it was declared" in read(account)
+
+
+def test_until_the_last_step_the_data_is_kept_as_long_as_the_access_asks_for(account):
+    browser = owners_browser(account)
+    choose(browser, account, "stop_now")
+
+    overview = words(browser.get(reverse("account_overview", args=[account.public_id])))
+
+    assert "Without the last step it is deleted on 8 October 2026" in read(account)
+    assert "kept and yours to fetch until it is deleted on 8 October 2026" in overview
+    assert "Nothing is planned to be deleted" not in overview
+
+
 def test_a_refund_that_comes_back_days_later_is_not_shown_as_paid(account, clock):
     browser = owners_browser(account)
     choose(browser, account, "stop_now")

@@ -34,7 +34,14 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("stripe_account")]
 
 #: What each page must say, and must not.
 SENTENCES = {
-    "free plan": (["You are on the free plan: nothing is ever billed", "costs nothing, so"], ["€"]),
+    "free plan": (
+        [
+            "You are on the free plan: nothing is ever billed",
+            "costs nothing, so",
+            "Close at the end of today",
+        ],
+        ["€", "Stop renewing"],
+    ),
     "trial without a card": (["You are on a trial without a card: nothing can be billed"], ["€"]),
     "trial with a card": (["You are on a trial: nothing has been charged yet"], ["€"]),
     "paid 3 days ago": (
@@ -52,7 +59,10 @@ SENTENCES = {
     ),
     "past due, terms reduce it": (["€1.93 of €29.00 stays owed; only you can pay it"], ["is cancelled"]),
     "past due, terms keep it": (["€29.00 of €29.00 stays owed; only you can pay it"], ["is cancelled"]),
-    "pause agreed": (["Your subscription is paused. If you leave, charging will not resume"], []),
+    "pause agreed": (
+        ["A pause is agreed on and has not begun. If you leave, charging will not resume"],
+        ["Paused already", "subscription is paused"],
+    ),
     "pause begun": (["Paused already; it closes on", "Your subscription is paused"], ["€29.00"]),
     "teammates at work": (["2 more people work in this account. They are told at once"], []),
     "ended": (
@@ -61,7 +71,13 @@ SENTENCES = {
             "The data of this account is deleted on",
             "Access has ended already",
         ],
-        ["Today’s refund stays yours", "you give up access"],
+        [
+            "Today’s refund stays yours",
+            "you give up access",
+            "Nothing has been paid",
+            "Not possible from here",
+            "The refund and the end of access",
+        ],
     ),
 }
 

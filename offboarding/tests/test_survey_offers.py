@@ -160,6 +160,18 @@ def test_taking_a_smaller_plan_keeps_the_subscription_at_the_smaller_price(accou
     assert charged() == 2900 + 900
 
 
+def test_whoever_pays_already_is_offered_no_trial_of_the_same_plan(account):
+    make_plan("small", amount=900, name_en="Small")
+    make_plan("small-trial", amount=900, name_en="Small to try", trial_days=14)
+    browser = owners_browser(account)
+    offered(browser, account, "plan")
+
+    page = words(browser.get(page_of(account, "leaving_offer")))
+
+    assert "Small: €9.00 a month" in page
+    assert "Small to try" not in page
+
+
 def test_a_plan_that_is_not_on_offer_changes_nothing(account):
     make_plan("small", amount=900)
     browser = owners_browser(account)
