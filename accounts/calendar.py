@@ -30,7 +30,8 @@ class CalendarEntry:
     url: str = ""
     #: A mail that will be sent, named by its title.
     is_mail: bool = False
-    #: How a mail is treated beside the others, and the laws that it keeps, by name.
+    #: A mail's kind, how it is treated beside the others, and the laws that it keeps, by name.
+    kind: str = ""
     category: Category | None = None
     rules: Sequence[str] = ()
 
@@ -61,15 +62,20 @@ def mails_to_come(account: Account, member: Member, at: dt.datetime) -> list[Cal
 def ahead(account: Account, at: dt.datetime) -> QuerySet[Notice]:
     """What is owed to this account, and the reminders of today, which have taken the day."""
     owed = Q(status=Notice.Status.OWED) | Q(gentle_day__gte=at.astimezone(account.zone).date())
+    return with_holds(Notice.objects.filter(owed, account=account), at).order_by("window_from", "pk")
+
+
+def with_holds(notices: QuerySet[Notice], at: dt.datetime) -> QuerySet[Notice]:
+    """Each with the end of the hold that its account is under now."""
     hold = Hold.objects.open_at(at).filter(account=OuterRef("account")).values("ends_at")[:1]
-    rows = Notice.objects.filter(owed, account=account).annotate(held_until=Subquery(hold))
-    return rows.order_by("window_from", "pk")
+    return notices.annotate(held_until=Subquery(hold))
 
 
 def mail_entries(account: Account, notices: Iterable[Notice], *, at: dt.datetime) -> list[CalendarEntry]:
     """Those of these notices that are owed, each on the day on which the arbiter would send it.
 
-    They come with `held_until` from `ahead`. Several recipients of one mail are one line.
+    They come `with_holds`; reminders of today among them have taken the day. Several recipients of one
+    mail are one line.
     """
     rows, known = list(notices), kinds()
     owed = [row for row in rows if row.status == Notice.Status.OWED and row.kind in known]
@@ -84,6 +90,7 @@ def mail_entries(account: Account, notices: Iterable[Notice], *, at: dt.datetime
                 text=kind.title,
                 why=kind.why,
                 is_mail=True,
+                kind=kind.code,
                 category=kind.category,
                 rules=rule_names(notice.rule_ids),
             ),
@@ -97,6 +104,6 @@ def _likely(
     """The arbiter's view of the days ahead; a hold that is open now is taken to last until its end."""
     held = next((getattr(row, "held_until", None) for row in rows), None)
     now = Circumstances(zone=account.zone, hours=mail_hours(), held_until=held)
-    taken = [(row.recipient, row.gentle_day) for row in rows if row.gentle_day]
+    taken = [(row.recipient, row.gentle_day) for row in rows if row.gentle_day and row not in owed]
     letters = [Planned(row.pk, row.recipient, letter_of(row), row.next_attempt_at) for row in owed]
     return foresee(letters, now, at=at, taken=taken)

@@ -14,11 +14,12 @@ from django.db.models import Prefetch, Q
 from django.utils.translation import gettext_lazy
 
 from accounts.activity import days_active
-from accounts.calendar import CalendarEntry, ahead, mail_entries
+from accounts.calendar import CalendarEntry, mail_entries, with_holds
 from accounts.history import in_words
-from accounts.models import Account, Event, Member, Notice, User
-from accounts.notices import kinds
+from accounts.kinds import title_of
+from accounts.models import Account, Event, Member, Notice, Suppression, User
 from accounts.standing import standing
+from accounts.suppression import suppressions
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise as StrOrPromise
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 SHOWN = 25
 #: Days of which it is said on how many the account was used.
 DAYS = 30
+#: What the mail service reports of an address that is not written to any more.
+SILENCING = (Notice.Outcome.BOUNCED, Notice.Outcome.COMPLAINED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,15 +102,26 @@ def coming(account: Account, at: dt.datetime) -> dict[str, Any]:
 
 
 def mails(account: Account, at: dt.datetime) -> dict[str, Any] | None:
-    """What was sent, what could not be, and why; and what is to come. Two queries."""
-    rows = Notice.objects.filter(account=account).select_related("user").order_by("-window_from", "-pk")
-    newest, known = list(rows[:SHOWN]), kinds()
+    """What was sent, what could not be, and why; and what is to come. One query, and one more where an
+    address is silent: each mail that bounced, or was not sent because of that, is a sign of it."""
+    rows = with_holds(Notice.objects.filter(account=account), at).select_related("user")
+    newest = list(rows.order_by("-window_from", "-pk")[:SHOWN])
     if not newest:
         return None
     return {
-        "notices": [(row, known[row.kind].title if row.kind in known else row.kind) for row in newest],
-        "coming": mail_entries(account, ahead(account, at)[:SHOWN], at=at),
+        "notices": [(row, title_of(row.kind)) for row in newest],
+        "silent": _silent(account, newest),
+        "coming": mail_entries(account, newest, at=at),
     }
+
+
+def _silent(account: Account, newest: list[Notice]) -> list[tuple[Member, Suppression]]:
+    """Members whose addresses get no mail, with since when and why."""
+    if not any(row.outcome in SILENCING or row.reason == "suppressed" for row in newest):
+        return []
+    members = list(account.members.all())
+    found = suppressions([member.user.email for member in members])
+    return [(member, found[member.user.email]) for member in members if member.user.email in found]
 
 
 def history(account: Account, at: dt.datetime) -> dict[str, Any]:

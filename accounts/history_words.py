@@ -3,6 +3,7 @@
 from django.utils.translation import gettext_lazy as _
 
 from accounts.history import Facts, choice, country, day, number, phrase, register
+from accounts.kinds import title_of
 from accounts.models import Hold, Member
 from accounts.suppression import LiftReason
 
@@ -15,6 +16,11 @@ def _columns(facts: Facts) -> str:
 
 def _prefix(facts: Facts) -> str:
     return f"{facts.get('prefix') or ''}…"
+
+
+def _mail(facts: Facts) -> str:
+    code = facts.get("mail")
+    return title_of(str(code)) if code else str(_("something else"))
 
 
 def register_words() -> None:
@@ -63,3 +69,13 @@ def register_words() -> None:
     )
     register("key.made", _("An API key was made: %(key)s."), key=_prefix)
     register("key.revoked", _("The API key %(key)s was revoked."), key=_prefix)
+    register(
+        "mail.previewed",
+        _("The mail “%(mail)s” was looked at; it was not sent."),
+        mail=_mail,
+    )
+    register(
+        "mail.seen_to",
+        _("The mail “%(mail)s” could not be sent; a person saw to it."),
+        mail=_mail,
+    )

@@ -85,3 +85,9 @@ def category_of(code: str) -> Category:
 def kinds_of(*categories: Category) -> list[str]:
     """The codes of the kinds of these categories."""
     return [code for code, kind in _KINDS.items() if kind.category in categories]
+
+
+def title_of(code: str) -> str:
+    """What a kind of mail is called, in the active language; one that is gone keeps its code."""
+    kind = _KINDS.get(code)
+    return str(kind.title) if kind else code

@@ -15,6 +15,8 @@ from django.db.models import QuerySet
 from accounts import sets
 from accounts.arbiter import Category
 from accounts.doorbell import ring
+from accounts.errors import WrongState
+from accounts.events import By, record
 from accounts.ids import hash_token
 from accounts.kinds import _KINDS, NoticeKind, kinds, register
 from accounts.models import Account, Member, Notice, User
@@ -34,6 +36,7 @@ __all__ = [
     "record_outcome",
     "register",
     "render_notice",
+    "see_to_notice",
     "send_due_notices",
     "suppress_address",
 ]
@@ -151,3 +154,11 @@ def drop_notices(account: Account, *, kinds: Iterable[str], reason: str, period:
     if period is not None:
         rows = rows.filter(period=period)
     return rows.update(status=Notice.Status.DROPPED, reason=reason)
+
+
+@transaction.atomic
+def see_to_notice(notice: Notice, *, by: By, at: dt.datetime) -> None:
+    """A person has seen to what could not be sent: it waits for nobody any more. Raises `WrongState`."""
+    if not Notice.objects.needing_a_person().filter(pk=notice.pk).update(handled_at=at):
+        raise WrongState("Nobody needs to see to this notice.")
+    record(notice.account, "mail.seen_to", by=by, at=at, mail=notice.kind, why=notice.reason)

@@ -1,11 +1,14 @@
 """The mails about money: what each says, and whether it is still so when it is about to leave."""
 
 import datetime as dt
+from collections.abc import Callable
 from typing import Any
 
+from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from accounts.kinds import Sample
 from accounts.models import Account, Member, Notice, User
 from accounts.notices import Category, NoticeKind, owe, register
 from billing.declines import explain_decline
@@ -191,6 +194,24 @@ def _is_still_paused(notice: Notice, at: dt.datetime) -> bool:
     return _pause(notice) is not None
 
 
+# --- Samples for a preview: the newest row that a mail could be about --------------------------
+
+
+def _newest(rows: QuerySet[Any, Any], name: str) -> Callable[[Account, dt.datetime], Sample | None]:
+    """The newest of these rows in an account, by the number that a notice's subject names it with."""
+
+    def find(account: Account, at: dt.datetime) -> Sample | None:
+        number = rows.filter(account=account).order_by("-pk").values_list(name, flat=True).first()
+        return Sample(subject=f"sample:{number}", period=str(number)) if number else None
+
+    return find
+
+
+_PAYMENTS = Payment.objects.all()
+_UNPAID = Invoice.objects.filter(status=Invoice.Status.OPEN)
+_ON_TRIAL = Subscription.objects.filter(status=Subscription.Status.TRIALING)
+_CARDS = Customer.objects.exclude(card_id="")
+
 KINDS = (
     NoticeKind(
         code="payment_received",
@@ -198,6 +219,7 @@ KINDS = (
         why=_("We received a payment."),
         context=_receipt,
         still_true=lambda notice, at: _payment(notice) is not None,
+        sample=_newest(_PAYMENTS, "charge_id"),
     ),
     NoticeKind(
         code="payment_failed",
@@ -206,6 +228,7 @@ KINDS = (
         context=_failure,
         still_true=_is_still_unpaid,
         topic="invoice",
+        sample=_newest(_UNPAID, "provider_id"),
     ),
     NoticeKind(
         code="refund_sent",
@@ -214,6 +237,7 @@ KINDS = (
         context=_refund_words,
         still_true=_is_refund(Refund.State.PENDING, Refund.State.SUCCEEDED),
         topic="refund",
+        sample=_newest(Refund.objects.all(), "public_id"),
     ),
     NoticeKind(
         code="refund_failed",
@@ -222,6 +246,7 @@ KINDS = (
         context=_refund_words,
         still_true=_is_refund(Refund.State.FAILED),
         topic="refund",
+        sample=_newest(Refund.objects.all(), "public_id"),
     ),
     # A start that is paid at once has its receipt, which says so too: one voice, one mail.
     NoticeKind(
@@ -230,6 +255,7 @@ KINDS = (
         why=_("You started a trial; the mail says how long it is and what comes after."),
         context=_trial,
         still_true=_is_on_trial,
+        sample=_newest(_ON_TRIAL, "public_id"),
     ),
     NoticeKind(
         code="pause_ends",
@@ -246,5 +272,6 @@ KINDS = (
         why=_("Another card is charged from now on."),
         context=_new_card,
         still_true=_is_card_still_used,
+        sample=_newest(_CARDS, "card_id"),
     ),
 )

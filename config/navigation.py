@@ -11,6 +11,8 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from accounts import clock
+from accounts.arbiter import Category
+from accounts.kinds import kinds_of
 from accounts.models import JobRun, Notice, WebhookDelivery
 from billing.models import Incoming, Instruction, Refund
 from billing.reports import MAY_READ
@@ -79,6 +81,7 @@ MENU: "list[tuple[StrOrPromise, list[tuple[StrOrPromise, str, str, str]]]]" = [
         _("Set-up"),
         [
             (_("Plans"), "sell", "billing_plan_changelist", "billing.view_plan"),
+            (_("Rules of law"), "balance", "law", "accounts.view_notice"),
             (_("Terms"), "contract", "accounts_terms_changelist", "accounts.view_terms"),
             (_("People and roles"), "group", "accounts_user_changelist", "accounts.view_user"),
             (_("API keys"), "key", "accounts_apikey_changelist", "accounts.view_apikey"),
@@ -131,8 +134,18 @@ class Waiting:
     text: "StrOrPromise"
     rows: Callable[[dt.datetime], QuerySet[Any]]
     page: str
-    query: str
+    query: str | Callable[[], str]
     permission: str
+
+    @property
+    def url(self) -> str:
+        """The list of these rows."""
+        query = self.query if isinstance(self.query, str) else self.query()
+        return f"{reverse(f'admin:{self.page}')}?{query}"
+
+
+#: Notices that could not be sent and that nobody has seen to.
+UNSEEN = "status__exact=failed&handled_at__isempty=1"
 
 
 WAITING = [
@@ -153,11 +166,19 @@ WAITING = [
         "billing.view_incoming",
     ),
     Waiting(
+        _("Required by law, not sent"),
+        _("Mails without which a charge may not be made: tell the customer, or see that it waits."),
+        lambda at: Notice.objects.needing_a_person().filter(kind__in=kinds_of(Category.LEGAL)),
+        "accounts_notice_changelist",
+        lambda: f"{UNSEEN}&kind__in={','.join(kinds_of(Category.LEGAL))}",
+        "accounts.view_notice",
+    ),
+    Waiting(
         _("Mails not sent"),
         _("Mails that missed their time or could not be delivered."),
-        lambda at: Notice.objects.filter(status=Notice.Status.FAILED),
+        lambda at: Notice.objects.needing_a_person(),
         "accounts_notice_changelist",
-        "status__exact=failed",
+        UNSEEN,
         "accounts.view_notice",
     ),
     Waiting(
@@ -203,7 +224,7 @@ def first_page(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
             "title": kind.title,
             "text": kind.text,
             "count": kind.rows(at).order_by().values("pk")[:MANY].count(),
-            "url": f"{reverse(f'admin:{kind.page}')}?{kind.query}",
+            "url": kind.url,
         }
         for kind in WAITING
         if request.user.has_perm(kind.permission)

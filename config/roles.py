@@ -10,7 +10,8 @@ from typing import Any, Final
 from django.contrib.auth.models import Group, Permission
 
 SUPPORT: Final = """
-    accounts.view_account accounts.view_member accounts.view_notice accounts.view_event
+    accounts.view_account accounts.view_member accounts.view_notice accounts.change_notice
+    accounts.view_event accounts.delete_suppression
     accounts.view_apikey accounts.change_apikey accounts.view_webhookdelivery accounts.change_webhookdelivery
     billing.view_subscription billing.view_customer billing.view_refund
     billing.view_instruction billing.change_instruction billing.view_incoming

@@ -7,23 +7,27 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import URLPattern
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts import clock, desk
 from accounts.admin.base import ReadOnlyAdmin
-from accounts.models import Account, Event, Notice
-from accounts.notices import kinds
+from accounts.admin.mails import MailPages
+from accounts.models import Account, Event
 
 
 @admin.register(Account)
-class AccountAdmin(ReadOnlyAdmin[Account]):
+class AccountAdmin(MailPages, ReadOnlyAdmin[Account]):
     """Found by name, address, number of any kind; opened on one page."""
 
     list_display = ("name", "state", "access_ends_at", "country", "created_at")
     list_filter = ("state", "kind")
     search_fields = ("name",)
     search_help_text = _("Company, e-mail address, receipt number, our number, or any number of Stripe")
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*self.mail_urls(), *super().get_urls()]
 
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[Account]", search_term: str
@@ -65,22 +69,6 @@ class AccountAdmin(ReadOnlyAdmin[Account]):
             "aside": [{"section": s, "context": c} for s, c in parts if s.is_aside],
         }
         return TemplateResponse(request, "admin/desk/account.html", context)
-
-
-@admin.register(Notice)
-class NoticeAdmin(ReadOnlyAdmin[Notice]):
-    """Every mail we owe, owed or sent."""
-
-    list_display = ("title", "account", "user", "status", "reason", "window_from", "sent_at", "outcome")
-    list_filter = ("status", "outcome")
-    list_select_related = ("account", "user")
-    search_fields = ("message_id", "account__public_id__exact", "user__email__exact")
-    exclude = ("lease_token", "lease_until", "recipient", "rule_ids")
-
-    @admin.display(description=_("mail"))
-    def title(self, notice: Notice) -> str:
-        known = kinds().get(notice.kind)
-        return str(known.title) if known else notice.kind
 
 
 @admin.register(Event)

@@ -76,8 +76,8 @@ _SPAIN: Final = "Ley 10/2025, de servicios de atención a la clientela"
 _CALIFORNIA: Final = "Cal. Bus. & Prof. Code § 17602 (AB 2863)"
 _NEW_YORK: Final = "NY Gen. Bus. Law § 527-a"
 _QUEBEC: Final = "Québec, projet de loi 10"
-_VISA: Final = "Visa Core Rules, subscriptions with a trial"
-_UK: Final = "Digital Markets, Competition and Consumers Act 2024, part 4 chapter 2"
+_VISA: Final = "Visa Core Rules"
+_UK: Final = "DMCC Act 2024 (UK), pt 4 ch 2"
 
 
 def _rule(

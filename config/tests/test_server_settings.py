@@ -1,5 +1,6 @@
 """A server does not start with a missing or unsafe setting, and says which and what to do."""
 
+import datetime as dt
 import json
 import os
 import re
@@ -8,7 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 
+from config.settings.policy import mail_hours
 from config.settings.safety import problems
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -166,3 +169,24 @@ def test_the_example_alone_does_not_start_a_server():
     lines = re.findall(r"^([A-Z][A-Z0-9_]+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE)
 
     assert problems(dict(lines)), "an example must not be safe to run"
+
+
+def test_hours_of_mail_are_times_and_days():
+    hours = mail_hours("09:30", "18:00", ["Mon", "saturday"])
+
+    assert hours == (dt.time(9, 30), dt.time(18), frozenset({0, 5}))
+
+
+@pytest.mark.parametrize(
+    ("opens", "closes", "days", "name"),
+    [
+        ("8", "20:00", ["mon"], "MAIL_HOURS_FROM"),
+        ("20:00", "08:00", ["mon"], "MAIL_HOURS_TO"),
+        ("08:00", "09:59", ["mon"], "MAIL_HOURS_TO"),
+        ("08:00", "20:00", [], "MAIL_WORKDAYS"),
+        ("08:00", "20:00", ["someday"], "MAIL_WORKDAYS"),
+    ],
+)
+def test_hours_that_would_keep_reminders_for_ever_are_refused(opens, closes, days, name):
+    with pytest.raises(ImproperlyConfigured, match=name):
+        mail_hours(opens, closes, days)

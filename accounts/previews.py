@@ -1,0 +1,114 @@
+"""How a mail would read now: with the real facts of one account, in each language, without sending it."""
+
+import datetime as dt
+import logging
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Max
+
+from accounts.calendar import CalendarEntry, ahead, mail_entries
+from accounts.events import By, record
+from accounts.kinds import NoticeKind, Sample, kinds
+from accounts.mail import Message
+from accounts.models import Account, Member, Notice
+from accounts.sending import render_notice
+
+logger = logging.getLogger(__name__)
+
+LANGUAGES: Final = settings.LANGUAGES
+#: The secret at the end of a link: whoever has it may undo or read; staff need not have it.
+_SECRET = re.compile(r"(?<=/)[A-Za-z0-9_-]{20,}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Readable:
+    """A kind of mail, what is known of it in this account, and whether there is something to show."""
+
+    kind: NoticeKind
+    newest: Notice | None
+    coming: CalendarEntry | None
+    can_be_shown: bool
+
+
+def readable_kinds(account: Account, *, at: dt.datetime) -> list[Readable]:
+    """Every kind: first what is owed, then what was sent, then what could be. Three queries, and samples."""
+    newest = _newest(account)
+    coming = {str(entry.text): entry for entry in mail_entries(account, ahead(account, at), at=at)}
+    found = [
+        Readable(
+            kind=kind,
+            newest=newest.get(kind.code),
+            coming=coming.get(str(kind.title)),
+            can_be_shown=kind.code in newest
+            or (kind.sample is not None and kind.sample(account, at) is not None),
+        )
+        for kind in kinds().values()
+    ]
+    return sorted(found, key=lambda one: (one.coming is None, not one.can_be_shown, str(one.kind.title)))
+
+
+def _sample(account: Account, kind: NoticeKind, at: dt.datetime) -> Sample | None:
+    return kind.sample(account, at) if kind.sample else None
+
+
+def _newest(account: Account) -> dict[str, Notice]:
+    """The notice of each kind that is owed, or the last one there was."""
+    rows = Notice.objects.filter(account=account)
+    last = rows.values("kind").annotate(last=Max("pk")).values_list("last", flat=True)
+    found = {row.kind: row for row in rows.filter(pk__in=list(last)).select_related("account", "user")}
+    owed = rows.filter(status=Notice.Status.OWED).select_related("account", "user").order_by("-window_from")
+    return found | {row.kind: row for row in owed}
+
+
+def preview_mail(account: Account, code: str, *, language: str, by: By, at: dt.datetime) -> Message | None:
+    """One mail as it would read at this moment; None where there is nothing to write about.
+
+    Nothing is sent, and links that writing it makes are unmade. The secrets in its links are left out.
+    That somebody looked is in the account's history.
+    """
+    kind = kinds().get(code)
+    notice = _notice_for(account, kind, at) if kind else None
+    if notice is None:
+        return None
+    try:
+        with transaction.atomic():
+            message = render_notice(notice, at=at, language=language)
+            transaction.set_rollback(True)
+    except Exception:
+        # As when it is sent: each kind has its own reasons why there is nothing to write about.
+        logger.info("mail cannot be previewed", extra={"kind": code})
+        return None
+    record(account, "mail.previewed", by=by, at=at, mail=code, language=language)
+    return Message(
+        to=message.to,
+        subject=message.subject,
+        text=_SECRET.sub("…", message.text),
+        html=_SECRET.sub("…", message.html),
+        language=language,
+    )
+
+
+def _notice_for(account: Account, kind: NoticeKind, at: dt.datetime) -> Notice | None:
+    """The account's own notice of this kind, or one that is made up around a sample and never stored."""
+    newest = _newest(account).get(kind.code)
+    if newest is not None:
+        return newest
+    sample = _sample(account, kind, at)
+    seat = Member.objects.payers().filter(account=account).select_related("user").first()
+    if sample is None or seat is None:
+        return None
+    return Notice(
+        account=account,
+        user=seat.user,
+        kind=kind.code,
+        period=sample.period,
+        subject=sample.subject,
+        facts=sample.facts or {},
+        window_from=at,
+        window_to=at,
+        created_at=at,
+    )
