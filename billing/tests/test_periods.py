@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from billing.periods import Interval, add_local_days, add_months, end_of_date, end_of_local_day, period_end
 
+pytestmark = pytest.mark.once
+
 # Zones that change clocks by an hour, half an hour, at midnight, or not at all; one that lost a day.
 ZONES = (
     "Europe/Madrid",

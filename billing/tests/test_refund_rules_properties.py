@@ -47,6 +47,8 @@ from billing.refund_rules import (
     withdrawal_deadline,
 )
 
+pytestmark = pytest.mark.once
+
 SEEDED_CASES = int(os.environ.get("REFUND_CASES", "8000"))
 SEED = int(os.environ.get("REFUND_SEED", "1"))
 SHRINKABLE_CASES = 2000

@@ -17,6 +17,8 @@ from accounts.tests.worlds import PASSWORD, make_user
 from config.tests import catalogue
 from offboarding.tests import situations
 
+pytestmark = pytest.mark.once
+
 PLACEHOLDER = re.compile(r"%\(\w+\)[a-z]|%[a-z](?![\w ])|\{\w*\}")
 TAG = re.compile(r"</?\w[^>]*>")
 #: Stripe's own words in invoices, which it writes in the customer's language and the sandbox in English only.
