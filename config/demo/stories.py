@@ -126,7 +126,7 @@ def _pay_with_a_new_card(teller: Teller, account: Account) -> None:
     """What a customer does on the card page, and then beside the invoice if it is still unpaid."""
     by = By.customer(owner_of(account))
     secret = start_card(account, by=by, at=teller.now)
-    confirm_form(secret, "pm_card_visa")
+    confirm_form(secret)
     customer = Customer.objects.select_related("account").get(account=account)
     adopt_saved_card(customer, secret.partition("_secret_")[0], at=teller.now)
     teller.settle()
