@@ -40,6 +40,7 @@ class SurveyForm(forms.ModelForm[ExitSurvey]):
         usage = self.fields["usage"]
         assert isinstance(usage, forms.TypedChoiceField)
         usage.choices = ExitSurvey.Usage.choices
+        self.fields["call_when"].help_text = _("A day and a time, and a number if we are to phone you.")
 
     def answers(self) -> dict[str, Any]:
         """What was answered, by column."""

@@ -162,6 +162,8 @@ if SITE_URL.startswith("https://"):
 
 # --- Languages and time -----------------------------------------------------------------------
 LANGUAGE_CODE = "en"
+#: Dates in the admin's lists: short, so that a row stays a row.
+FORMAT_MODULE_PATH = "config.formats"
 LANGUAGES = [("en", _("English")), ("es", _("Spanish"))]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = "UTC"

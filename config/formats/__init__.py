@@ -1,0 +1,1 @@
+"""Django's own date formats, by language."""
