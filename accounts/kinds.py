@@ -20,7 +20,7 @@ def alert(notice: Notice, at: dt.datetime) -> None:
     kind = _KINDS.get(notice.kind)
     is_legal = kind is not None and kind.category == Category.LEGAL
     level = logging.CRITICAL if is_legal else logging.ERROR
-    logger.log(level, "notice was not sent", extra={"notice": notice.pk, "kind": notice.kind})
+    logger.log(level, "nobody was told", extra={"notice": notice.pk, "kind": notice.kind})
 
 
 @dataclass(frozen=True)

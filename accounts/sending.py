@@ -28,15 +28,34 @@ MISSED_AGAIN = dt.timedelta(minutes=15)
 Status = Notice.Status
 
 
+def send_for(seconds: float, *, at: dt.datetime, limit: int = 200) -> int:
+    """Send batch after batch until nothing is due or the time is over; returns how many were sent.
+
+    A backlog of what has to wait is put aside quickly, so that it holds back nothing that must leave.
+    """
+    started = time.monotonic()
+    sent, passed, is_full = 0, 0.0, True
+    while is_full and passed < seconds:
+        due, gone = _send_batch(at=at + dt.timedelta(seconds=passed), limit=limit)
+        sent, is_full = sent + gone, due == limit
+        passed = time.monotonic() - started
+    return sent
+
+
 def send_due_notices(*, at: dt.datetime, limit: int = 200) -> int:
-    """Send what is due and may leave now; returns how many were sent.
+    """Send one batch of what is due and may leave at this moment; returns how many were sent."""
+    return _send_batch(at=at, limit=limit)[1]
+
+
+def _send_batch(*, at: dt.datetime, limit: int) -> tuple[int, int]:
+    """How many were due, and how many of them were sent.
 
     What has to wait is put off, and what a newer word made stale is dropped, in sets and unopened. A
     lease counts from the moment it is taken, not from the start of a slow batch, whose last notice
     would otherwise be out of time before it begins.
     """
     started = time.monotonic()
-    due = list(Notice.objects.due(at).select_related("account").order_by("next_attempt_at", "pk")[:limit])
+    due = list(Notice.objects.due(at).select_related("account").order_by("next_attempt_at")[:limit])
     this_round = Round(due, at=at)
     aside: dict[Verdict, list[int]] = {}
     sent = 0
@@ -51,7 +70,7 @@ def send_due_notices(*, at: dt.datetime, limit: int = 200) -> int:
         if notice is not None:
             sent += _send(notice, this_round, at=at)
     _set_aside(aside, at=at)
-    return sent
+    return len(due), sent
 
 
 def _day_for(notice: Notice, at: dt.datetime) -> dt.date | None:

@@ -5,7 +5,7 @@ import logging
 
 from django.utils.translation import gettext_lazy as _
 
-from accounts import notices
+from accounts import sending
 from accounts.audit import run_audit
 from accounts.jobs import HOUR, MINUTE, Outcome, beat_job, forget_old_runs
 from accounts.models import JobRun, Notice, WebhookDelivery
@@ -13,6 +13,9 @@ from accounts.outgoing import send_due_webhooks
 from accounts.webhooks_out import forget_taken, taken_long_ago
 
 logger = logging.getLogger(__name__)
+
+#: After so long the next beat goes on with the mails.
+SENDING_SECONDS = 45
 
 
 @beat_job(
@@ -23,8 +26,8 @@ logger = logging.getLogger(__name__)
     is_rung=True,
 )
 def send_notices(*, at: dt.datetime) -> int:
-    """Every minute, and whenever something new is owed: send what is due (M1, M2)."""
-    return notices.send_due_notices(at=at)
+    """Every minute, and whenever something new is owed: send what is due, for most of a minute (M1, M2)."""
+    return sending.send_for(SENDING_SECONDS, at=at)
 
 
 @beat_job(

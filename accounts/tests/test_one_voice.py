@@ -8,7 +8,7 @@ from django.core.mail.backends.locmem import EmailBackend
 from django.db import IntegrityError, connection
 from django.test.utils import CaptureQueriesContext
 
-from accounts import kinds, sending
+from accounts import calendar, kinds, sending
 from accounts.arbiter import Category
 from accounts.errors import WrongState
 from accounts.events import SYSTEM, By
@@ -320,3 +320,32 @@ def test_what_waits_costs_three_questions_and_one_statement_however_much_it_is(p
     with CaptureQueriesContext(connection) as seen:
         send_due_notices(at=NIGHT + MINUTE)
     assert len(seen) == 1
+
+
+def test_the_calendar_says_when_each_mail_will_leave_and_which_law_asks_for_it(
+    post, django_assert_num_queries
+):
+    account = make_account()
+    for period in ("one", "two"):
+        owe_to(account, "reminder", period, at=NIGHT, days=9)
+    owe_to(account, "legal", "law", at=NIGHT, rule_ids=["visa", "us-ma"])
+    place_hold(account, reason="promise", until=NIGHT + 2 * DAY, by=SYSTEM, at=NOON)
+    member = account.members.get()
+    with django_assert_num_queries(1):
+        found = calendar.mails_to_come(account, member, NOON)
+
+    by_day = sorted((entry.at, entry.category, tuple(entry.rules)) for entry in found)
+    assert by_day == [
+        (NIGHT, "legal", ("Visa Core Rules", "940 CMR 38.00")),
+        (dt.datetime(2026, 3, 16, 7, tzinfo=dt.UTC), "reminder", ()),  # Monday, after the hold
+    ]
+
+
+def test_a_backlog_of_what_must_wait_holds_back_no_receipt(post):
+    account = make_account()
+    for number in range(6):
+        owe_to(account, "reminder", f"old {number}", at=NIGHT - 2 * HOUR)
+    owe_to(account, "transactional", "receipt", at=NIGHT)
+
+    assert sending.send_for(30, at=NIGHT, limit=3) == 1
+    assert said() == ["receipt"]

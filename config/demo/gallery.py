@@ -87,6 +87,7 @@ STAFF: dict[str, tuple[Place, ...]] = {
         ("accounts", "/admin/accounts/account/"),
         ("cancellations", "/admin/offboarding/cancellation/"),
         ("mails", "/admin/accounts/notice/"),
+        ("law", "/admin/accounts/notice/law/"),
         ("refunds", "/admin/billing/refund/"),
         ("instructions", "/admin/billing/instruction/"),
         ("mirror", "/admin/djstripe/subscription/"),
@@ -210,6 +211,7 @@ def desks(page: Any, base_url: str) -> Iterator[Stop]:
         url = base_url + str(link.get_attribute("href")).split("?")[0]
         yield Stop(f"desk-{name.split()[0].lower()}", url)
         page.goto(url)
+        yield Stop(f"desk-{name.split()[0].lower()}-mails", url.replace("/change/", "/mails/"))
         caller = page.locator("a[href*='/caller/'], a[href*='/leave/'], a[href*='/call']")
         if caller.count():
             yield Stop(
