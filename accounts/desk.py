@@ -18,6 +18,7 @@ from accounts.calendar import CalendarEntry, mail_entries, with_holds
 from accounts.history import in_words
 from accounts.kinds import title_of
 from accounts.models import Account, Event, Member, Notice, Suppression, User
+from accounts.notice_words import reason_words
 from accounts.standing import standing
 from accounts.suppression import suppressions
 
@@ -109,7 +110,7 @@ def mails(account: Account, at: dt.datetime) -> dict[str, Any] | None:
     if not newest:
         return None
     return {
-        "notices": [(row, title_of(row.kind)) for row in newest],
+        "notices": [(row, title_of(row.kind), reason_words(row.reason)) for row in newest],
         "silent": _silent(account, newest),
         "coming": mail_entries(account, newest, at=at),
     }

@@ -22,6 +22,7 @@ from accounts.events import By
 from accounts.kinds import title_of
 from accounts.law import NOTICE_RULES, TAX_RETENTION
 from accounts.models import Account, Notice, User
+from accounts.notice_words import reason_words
 from accounts.notices import see_to_notice
 from accounts.previews import LANGUAGES, preview_mail, readable_kinds
 from accounts.suppression import LiftReason, lift_suppression, suppressions
@@ -39,7 +40,7 @@ def _see_to(notice: Notice, by: By, at: Any, answers: dict[str, Any]) -> None:
 class NoticeAdmin(ActsAdmin[Notice]):
     """Every mail we owe, owed or sent."""
 
-    list_display = ("title", "account", "user", "status", "reason", "window_from", "sent_at", "outcome")
+    list_display = ("title", "account", "user", "status", "why", "window_from", "sent_at", "outcome")
     list_filter = ("status", "outcome", ("handled_at", admin.EmptyFieldListFilter))
     list_select_related = ("account", "user")
     search_fields = ("message_id", "account__public_id__exact", "user__email__exact")
@@ -63,6 +64,10 @@ class NoticeAdmin(ActsAdmin[Notice]):
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
         return [path("law/", wrap(self.law_view), name="law"), *super().get_urls()]
+
+    @admin.display(description=gettext_lazy("reason"), ordering="reason")
+    def why(self, notice: Notice) -> str:
+        return reason_words(notice.reason)
 
     @admin.display(description=gettext_lazy("mail"))
     def title(self, notice: Notice) -> str:
