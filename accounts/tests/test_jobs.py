@@ -213,6 +213,16 @@ def test_a_switch_needs_a_fresh_sign_in_a_reason_and_a_post(monkeypatch):
     assert operator.get(switch("no.job")).status_code == 404
 
 
+def test_a_job_that_failed_waits_for_a_person_on_the_first_page():
+    operator = staff("operators")
+    first = reverse("admin:index")
+    JobRun.objects.create(name="a", slot=NOON, started_at=NOON, finished_at=NOON, error="OSError")
+    failed = operator.get(first).context["waiting"][0]["count"]
+    JobRun.objects.create(name="a", slot=NOON + HOUR, started_at=NOON, finished_at=NOON)
+
+    assert (failed, operator.get(first).context["waiting"][0]["count"]) == (1, 0)
+
+
 def test_the_page_costs_two_queries_and_one_for_each_question(django_assert_max_num_queries):
     for job in jobs.jobs().values():
         for hour in range(30):

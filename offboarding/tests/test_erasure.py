@@ -495,3 +495,15 @@ def test_a_card_that_was_taken_off_is_emptied_too():
 
     assert cards.get().stripe_data == {}
     assert find_canaries() - ALLOWED == set()
+
+
+def test_a_deletion_under_way_is_no_declaration_without_its_mail():
+    from offboarding.audit_checks import declared_without_proof
+
+    closure = make_closing(make_leaver())
+    Notice.objects.filter(account=closure.account).delete()
+    missing = list(declared_without_proof(NOON))
+    Closure.objects.filter(pk=closure.pk).update(status=Closure.Status.PURGING)
+
+    assert missing, "control: the mail is missed while nothing is being deleted"
+    assert list(declared_without_proof(NOON)) == []
