@@ -208,7 +208,7 @@ WAITING = [
     Waiting(
         _("Jobs that failed"),
         _("The last run of a job ended with an error."),
-        lambda at: JobRun.objects.latest_of_each(1).exclude(error=""),
+        lambda at: JobRun.objects.failed_last(),
         "accounts_jobrun_board",
         "",
         "accounts.view_jobrun",

@@ -21,8 +21,15 @@ class JobRunQuerySet(models.QuerySet["JobRun"]):
         """Came to their end without an error."""
         return self.filter(error="", was_off=False).exclude(finished_at=None)
 
+    def failed_last(self) -> "JobRunQuerySet":
+        """Ended with an error, and the job has not been started again since."""
+        again = JobRun.objects.filter(
+            name=models.OuterRef("name"), slot__gt=models.OuterRef("slot"), was_off=False
+        )
+        return self.exclude(error="").exclude(models.Exists(again))
+
     def latest_of_each(self, number: int) -> "JobRunQuerySet":
-        """The last so many runs of every job, newest first."""
+        """The last so many runs of every job, newest first; what is filtered besides is filtered before."""
         newest_first = [F("slot").desc(), F("pk").desc()]
         place = Window(RowNumber(), partition_by=[F("name")], order_by=newest_first)
         return self.annotate(place=place).filter(place__lte=number).order_by("name", "place")
