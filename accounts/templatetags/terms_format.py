@@ -14,6 +14,8 @@ from django.utils.html import format_html
 
 register = template.Library()
 
+NO_BREAK = "\N{NO-BREAK SPACE}"
+
 # How many decimals an integer amount carries is the provider's convention, not CLDR's: CLDR gives
 # RSD, MMK or ISK none, and the provider writes all three with two. Shown with any other number, an
 # amount would be wrong by a factor of a hundred. https://docs.stripe.com/currencies
@@ -129,6 +131,8 @@ def when(value: dt.datetime | None, shape: str = "moment") -> str:
     if value is None or value == "":
         return ""
     text = {"moment": moment, "day": day, "weekday": weekday, "time": clock_time}[shape](value)
+    if shape in ("moment", "time"):
+        text = NO_BREAK.join(text.rsplit(" ", 1))  # a zone alone on the next line says nothing
     return format_html('<time datetime="{}">{}</time>', _local(value).isoformat(timespec="seconds"), text)
 
 

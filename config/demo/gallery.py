@@ -34,6 +34,7 @@ STATES: dict[str, tuple[Place, ...]] = {
         ("invoices", "{account}invoices/"),
         ("people", "{account}people/"),
         ("leave-team", "{account}people/leave/"),
+        ("keys", "{account}keys/"),
         ("data", "{account}data/"),
         ("settings", "{account}settings/"),
         ("leave", "{account}leave/"),
