@@ -37,16 +37,16 @@ class Readable:
 def readable_kinds(account: Account, *, at: dt.datetime) -> list[Readable]:
     """Every kind: first what is owed, then what was sent, then what could be. Three queries, and samples."""
     newest = _newest(account)
-    coming = {str(entry.text): entry for entry in mail_entries(account, ahead(account, at), at=at)}
+    entries = mail_entries(account, ahead(account, at), at=at)
+    coming = {entry.kind: entry for entry in reversed(entries)}
     found = [
         Readable(
             kind=kind,
-            newest=newest.get(kind.code),
-            coming=coming.get(str(kind.title)),
-            can_be_shown=kind.code in newest
-            or (kind.sample is not None and kind.sample(account, at) is not None),
+            newest=newest.get(code),
+            coming=coming.get(code),
+            can_be_shown=code in newest or _sample(account, kind, at) is not None,
         )
-        for kind in kinds().values()
+        for code, kind in kinds().items()
     ]
     return sorted(found, key=lambda one: (one.coming is None, not one.can_be_shown, str(one.kind.title)))
 

@@ -167,7 +167,7 @@ WAITING = [
     ),
     Waiting(
         _("Required by law, not sent"),
-        _("Mails without which a charge may not be made: tell the customer, or see that it waits."),
+        _("Mails that could not leave in their days: tell the customer in another way."),
         lambda at: Notice.objects.needing_a_person().filter(kind__in=kinds_of(Category.LEGAL)),
         "accounts_notice_changelist",
         lambda: f"{UNSEEN}&kind__in={','.join(kinds_of(Category.LEGAL))}",

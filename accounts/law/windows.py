@@ -1,13 +1,16 @@
 """From a date to the windows in which the law wants a mail, and the reminders that keep them all.
 
-Pure functions of plain values. Days are the account's local days, counted back from the event at
-the same time of day; an operator who configures nothing is strict: every rule, whoever the customer.
+Functions of plain values. Days are the account's local days, counted back from the event at the same
+time of day. Strict means every rule, whoever the customer; unless told, as the operator set it
+(`LAW_STRICT`, which is on for an operator who configures nothing).
 """
 
 import datetime as dt
 import zoneinfo
 from collections.abc import Iterable
 from typing import Final, NamedTuple
+
+from django.conf import settings
 
 from accounts.law.notice_rules import EVERYWHERE, NOTICE_RULES, EventKind, NoticeRule, Protects
 
@@ -46,20 +49,21 @@ def rules_for(
     customer_kind: str,
     event_on: dt.date,
     *,
-    strict: bool = True,
+    strict: bool | None = None,
     length_days: int | None = None,
 ) -> list[NoticeRule]:
     """The rules about such an event of this day; strict: of every country and for every customer.
 
     `length_days` is how long the trial or period is; None: as long as any rule needs.
     """
+    is_strict = settings.LAW_STRICT if strict is None else strict
     return [
         rule
         for rule in NOTICE_RULES
         if rule.event == event_kind
         and rule.is_in_force(event_on)
         and (length_days is None or length_days > rule.longer_than_days)
-        and (strict or _concerns(rule, country.upper(), customer_kind))
+        and (is_strict or _concerns(rule, country.upper(), customer_kind))
     ]
 
 
@@ -74,7 +78,7 @@ def notice_windows(
     event_at: dt.datetime,
     zone: zoneinfo.ZoneInfo,
     *,
-    strict: bool = True,
+    strict: bool | None = None,
     length_days: int | None = None,
 ) -> list[NoticeWindow]:
     """Every window that the law wants a mail in, earliest end first; rules of one window are together."""
@@ -100,7 +104,7 @@ def reminder_days(
     event_at: dt.datetime,
     zone: zoneinfo.ZoneInfo,
     *,
-    strict: bool = True,
+    strict: bool | None = None,
     length_days: int | None = None,
     starts_at: dt.datetime | None = None,
 ) -> list[Reminder]:
@@ -135,7 +139,7 @@ def broken_rules(
     event_at: dt.datetime,
     zone: zoneinfo.ZoneInfo,
     *,
-    strict: bool = True,
+    strict: bool | None = None,
     length_days: int | None = None,
     starts_at: dt.datetime | None = None,
 ) -> tuple[str, ...]:

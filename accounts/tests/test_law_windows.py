@@ -128,6 +128,14 @@ def test_who_is_protected_where_and_since_when(day, country, kind, strict, expec
     assert {rule.id for rule in found} == expected
 
 
+def test_the_operator_who_configures_nothing_is_strict(settings):
+    about = ("annual_renewal", "FR", "business", dt.date(2026, 12, 1))
+
+    assert len(rules_for(*about)) == 4
+    settings.LAW_STRICT = False
+    assert rules_for(*about) == []
+
+
 def test_every_rule_says_where_it_comes_from_and_none_is_there_twice():
     keys = [(rule.id, rule.event) for rule in NOTICE_RULES]
 

@@ -1,5 +1,7 @@
 """Staff and mail: how each reads, what could not be sent, to whom none goes, and which laws ask for it."""
 
+import datetime as dt
+
 import pytest
 from django.core import mail as outbox
 from django.urls import reverse
@@ -8,6 +10,7 @@ from accounts import clock
 from accounts.models import Event, Link, Notice, Suppression, User
 from accounts.notices import owe, suppress_address
 from accounts.people import invite_member
+from accounts.previews import readable_kinds
 from accounts.tests.worlds import make_account, make_member, make_user, owner_of
 from offboarding.tests.leaving import choose, owners_browser, paying_account
 from offboarding.tests.test_admin_roles import browser
@@ -62,7 +65,10 @@ def test_a_mail_about_nothing_says_so():
 
 def test_the_page_of_mails_is_cheap_and_says_when_each_comes(django_assert_max_num_queries):
     account, support = paying_account(), browser("support")
-    owe(account, "refund_claim_reminder", to=[owner_of(account)], period="p", at=clock.now(), subject="c:x")
+    for days in (9, 2):
+        start = (clock.now() + dt.timedelta(days=days)).replace(hour=12)
+        about = {"period": str(days), "window_from": start, "window_to": start + dt.timedelta(days=9)}
+        owe(account, "refund_claim_reminder", to=[owner_of(account)], at=clock.now(), subject="c:x", **about)
     page = reverse("admin:account_mails", args=[account.pk])
     support.get(page)
     with django_assert_max_num_queries(20):
@@ -70,6 +76,8 @@ def test_the_page_of_mails_is_cheap_and_says_when_each_comes(django_assert_max_n
 
     assert "Your refund can still be claimed" in text
     assert "Reminder" in text
+    [claim] = [one for one in readable_kinds(account, at=clock.now()) if one.coming]
+    assert claim.coming.at < start + dt.timedelta(days=3)
 
 
 def test_finance_reads_no_mails_of_customers():
