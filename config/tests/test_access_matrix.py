@@ -206,7 +206,7 @@ def test_nobody_gets_past_a_door_that_is_not_theirs(world):
                 for method in ("get", "post"):
                     expected = wanted(line, credential, state, method)
                     if expected == "in" and credential != "owner" and (method, state) not in SHOWN:
-                        continue  # the owner is asked everywhere; for other roles two states are enough
+                        continue  # the owner is asked everywhere; for others two states show it
                     status = ask(browser, method, urls[name], headers=MACHINE, data=line.sent)
                     asked += 1
                     if status in (401, 402, 403, 500) if expected == "in" else status not in expected:
