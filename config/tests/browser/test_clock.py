@@ -15,8 +15,9 @@ TOLD = {
         "The trial began.",
         "10 days before the trial ends",
         "The trial is over",
-        "access off",
         "4 days after the trial",
+        "16 days after the trial",
+        "access off",
     ],
     "Watch a card fail and recover": [
         "Someone pays by card, month by month",
