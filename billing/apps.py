@@ -6,7 +6,7 @@ class BillingConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import calendar, panels, ways_out
-        from accounts.signals import account_opened
+        from accounts.signals import account_opened, hold_changed
         from billing import (
             audit_checks,
             deletion_map,  # noqa: F401 (fills the map)
@@ -18,13 +18,18 @@ class BillingConfig(AppConfig):
         from billing.history_words import register_history
         from billing.notices import register_notices
         from billing.subscriptions import put_on_free_plan
-        from billing.ways_in import PAY
+        from billing.trial_notices import register_trial_notices
+        from billing.trial_steps import replan_when_held
+        from billing.ways_in import MORE_TIME, PAY
 
         register_notices()
+        register_trial_notices()
         register_desk()
         register_history()
         panels.register(PLAN_PANEL)
         ways_out.register(PAY)
+        ways_out.register(MORE_TIME)
         calendar.register("billing", billing_to_come)
         account_opened.connect(put_on_free_plan, dispatch_uid="billing.free_plan")
+        hold_changed.connect(replan_when_held, dispatch_uid="billing.trials_held")
         audit_checks.register_invariants()

@@ -53,9 +53,42 @@ classify(
     path="account",
     exported="""public_id plan provider_id status started_at period_start period_end trial_end first_paid_at
         cancel_at ended_at""",
-    hidden="id account desired_version synced_at",
+    hidden="id account trial_granted_end trial_granted_at desired_version synced_at",
     because=BOOKS,
     key="public_id",
+)
+classify(
+    "billing.TrialStep",
+    DELETE,
+    name="trial_steps",
+    path="subscription__account",
+    exported="subscription kind due_at done_at",
+    hidden="id window_to rule_ids",
+)
+classify(
+    "billing.TrialExtension",
+    DELETE,
+    name="trial_extensions",
+    path="account",
+    exported="subscription days ends_before ends_after via reason active_days is_engaged actor created_at",
+    # The note is support's own, or repeats what the request says.
+    hidden="id account note actor_ref",
+)
+classify(
+    "billing.TrialRequest",
+    DELETE,
+    name="trial_requests",
+    path="account",
+    own="asked_by",
+    exported="public_id subscription asked_by text state answer answer_by created_at closed_at",
+    hidden="id account hold",
+    key="public_id",
+)
+classify(
+    "billing.TrialAllowance",
+    DELETE,
+    path="account",
+    hidden="id account note allowed_by created_at used_at",
 )
 classify(
     "billing.Pause",

@@ -4,7 +4,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.history import Facts, Formatter, day, money, number, phrase, register
 from billing.declines import explain_decline
-from billing.models import Plan
+from billing.models import Plan, TrialExtension
 
 _CASE = {
     "needs_response": _("it waits for our answer"),
@@ -43,6 +43,7 @@ def _decline(fact: str) -> Formatter:
 def register_history() -> None:
     """Give every kind of billing's its sentence; called from `AppConfig.ready`."""
     _register_subscriptions()
+    _register_trials()
     _register_money()
     _register_refunds()
     _register_instructions()
@@ -68,6 +69,28 @@ def _register_subscriptions() -> None:
     register(
         "subscription.plan_changed", _("From the next renewal on the plan is %(plan)s."), plan=_plan("plan")
     )
+
+
+def _register_trials() -> None:
+    until = day("until")
+    register(
+        "trial.extended",
+        _("The trial was made longer, until %(until)s: %(reason)s."),
+        until=until,
+        reason=phrase("reason", dict(TrialExtension.Reason.choices)),
+    )
+    register(
+        "trial.more_time_asked",
+        _("More time was asked for; the clock stands still until %(until)s."),
+        until=until,
+    )
+    register("trial.request_granted", _("The request for more time was granted."))
+    register("trial.request_declined", _("The request for more time was declined."))
+    register(
+        "trial.request_lapsed",
+        _("The request for more time had no answer in its days; the clock runs again."),
+    )
+    register("trial.another_allowed", _("Support allowed another trial."))
 
 
 def _register_money() -> None:

@@ -12,7 +12,7 @@ from accounts.kinds import Sample
 from accounts.models import Account, Member, Notice, User
 from accounts.notices import Category, NoticeKind, owe, register
 from billing.declines import explain_decline
-from billing.models import Customer, Invoice, Pause, Payment, Refund, Subscription
+from billing.models import Customer, Invoice, Pause, Payment, Refund
 
 
 def payers_of(account: Account) -> list[User]:
@@ -138,31 +138,7 @@ def _refund_words(notice: Notice, at: dt.datetime) -> dict[str, Any]:
     }
 
 
-# --- Subscriptions and cards ------------------------------------------------------------------
-
-
-def _subscription(notice: Notice) -> Subscription | None:
-    found = Subscription.objects.select_related("plan")
-    return found.filter(account=notice.account, public_id=_named(notice)).first()
-
-
-def _is_on_trial(notice: Notice, at: dt.datetime) -> bool:
-    subscription = _subscription(notice)
-    return subscription is not None and subscription.status == Subscription.Status.TRIALING
-
-
-def _trial(notice: Notice, at: dt.datetime) -> dict[str, Any]:
-    subscription = _subscription(notice)
-    if subscription is None:
-        raise LookupError(notice.subject)
-    customer = Customer.objects.filter(account=notice.account).first()
-    return {
-        "subscription": subscription,
-        "plan": subscription.plan,
-        "converts": subscription.renews_at is not None,
-        "path": _path(notice, "billing_overview"),
-        **_card(customer.card_brand if customer else "", customer.card_last4 if customer else ""),
-    }
+# --- Cards -------------------------------------------------------------------------------------
 
 
 def _is_card_still_used(notice: Notice, at: dt.datetime) -> bool:
@@ -209,7 +185,6 @@ def _newest(rows: QuerySet[Any, Any], name: str) -> Callable[[Account, dt.dateti
 
 _PAYMENTS = Payment.objects.all()
 _UNPAID = Invoice.objects.filter(status=Invoice.Status.OPEN)
-_ON_TRIAL = Subscription.objects.filter(status=Subscription.Status.TRIALING)
 _CARDS = Customer.objects.exclude(card_id="")
 
 KINDS = (
@@ -247,15 +222,6 @@ KINDS = (
         still_true=_is_refund(Refund.State.FAILED),
         topic="refund",
         sample=_newest(Refund.objects.all(), "public_id"),
-    ),
-    # A start that is paid at once has its receipt, which says so too: one voice, one mail.
-    NoticeKind(
-        code="subscription_started",
-        title=_("Your trial has started"),
-        why=_("You started a trial; the mail says how long it is and what comes after."),
-        context=_trial,
-        still_true=_is_on_trial,
-        sample=_newest(_ON_TRIAL, "public_id"),
     ),
     NoticeKind(
         code="pause_ends",

@@ -13,6 +13,7 @@ from accounts.models import Account
 from accounts.templatetags.terms_format import day, format_money
 from billing.models import Plan, Subscription
 from billing.subscriptions import change_plan, end_local, free_until, start_free_plan, start_trial
+from billing.trial_rights import had_trial
 
 
 class Way(StrEnum):
@@ -70,11 +71,6 @@ def way_to(plan: Plan, live: Subscription | None, *, had_trial: bool) -> Way:
     if plan.trial_days and not plan.trial_needs_card and not had_trial:
         return Way.TRIAL
     return Way.PAY
-
-
-def had_trial(account: Account) -> bool:
-    """One trial per account, whatever became of it."""
-    return Subscription.objects.filter(account=account).exclude(trial_end=None).exists()
 
 
 def offer_plans(account: Account, *, at: dt.datetime) -> list[Offer]:

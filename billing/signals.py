@@ -10,3 +10,5 @@ payment_received = Signal()
 refund_changed = Signal()
 #: `instruction`, `at`: the provider carried it out.
 instruction_done = Signal()
+#: The trials of these accounts are over and they were thanked: `account_ids` (frozen ones), `at`.
+trials_closed = Signal()

@@ -9,10 +9,15 @@ from django.db import transaction
 from accounts.errors import WrongState
 from accounts.events import SYSTEM, By, record, record_many
 from accounts.models import Account
+from accounts.notices import owe
+from accounts.recipients import payers
 from accounts.states import move_account
 from billing.instructions import instruct
 from billing.models import Customer, Instruction, Plan, Subscription
-from billing.notices import owe_payers
+from billing.periods import add_local_days
+from billing.trial_calendar import TrialCalendar
+from billing.trial_rights import had_trial, use_allowance
+from billing.trial_steps import access_end_of, drop_trial, drop_trials, free_plan_of, grant_end, plan_trial
 
 
 @transaction.atomic
@@ -27,29 +32,32 @@ def start_free_plan(account: Account, plan: Plan, *, by: By, at: dt.datetime) ->
     )
     record(account, "subscription.active", by=by, at=at, subject=f"subscription:{subscription.public_id}")
     if account.state != Account.State.ACTIVE:
+        drop_trial(account, at=at, reason="free_plan")
         move_account(account, Account.State.ACTIVE, by=by, at=at, reason="free_plan", access_ends_at=None)
     return subscription
 
 
 def put_on_free_plan(account: Account, at: dt.datetime, **_signal: Any) -> None:
     """A new account starts on the free plan of its currency, where there is one (`account_opened`)."""
-    plans = Plan.objects.on_offer(account.currency).filter(amount=0)
-    plan = plans.filter(currency=account.currency).first() or plans.first()
+    plan = free_plan_of(account)
     if plan is not None:
         start_free_plan(account, plan, by=SYSTEM, at=at)
 
 
 @transaction.atomic
 def start_trial(account: Account, plan: Plan, *, by: By, at: dt.datetime) -> Subscription:
-    """A trial without card: known to us alone, ends by itself, converts never."""
+    """A trial without card: known to us alone, ends by itself, converts never.
+
+    All its days are known from now on; so is the last moment of full access, which is written down.
+    """
     if plan.trial_needs_card or not plan.trial_days:
         raise ValueError("This plan has no trial without a card.")
-    if Subscription.objects.filter(account=account).exclude(trial_end=None).exists():
+    if had_trial(account):
         raise WrongState("There was a trial already.")
     Subscription.objects.live().filter(account=account, provider_id=None, plan__amount=0).update(
         status=Subscription.Status.CANCELED, ended_at=at
     )
-    ends = at + dt.timedelta(days=plan.trial_days)
+    ends = add_local_days(at, plan.trial_days, account.time_zone)
     subscription = Subscription.objects.create(
         account=account,
         plan=plan,
@@ -58,26 +66,45 @@ def start_trial(account: Account, plan: Plan, *, by: By, at: dt.datetime) -> Sub
         period_start=at,
         period_end=ends,
         trial_end=ends,
+        trial_granted_end=ends,
+        trial_granted_at=at,
     )
-    record(account, "subscription.trialing", by=by, at=at, subject=f"subscription:{subscription.public_id}")
+    use_allowance(account, at=at)
+    subject = f"subscription:{subscription.public_id}"
+    record(account, "subscription.trialing", by=by, at=at, subject=subject)
+    calendar = plan_trial(subscription, at=at)
     if account.state != Account.State.TRIALING:
         move_account(account, Account.State.TRIALING, by=by, at=at, reason="trial")
-    Account.objects.filter(pk=account.pk).update(access_ends_at=ends)
-    subject = f"subscription:{subscription.public_id}"
-    owe_payers(account, "subscription_started", period=subscription.public_id, subject=subject, at=at)
+    Account.objects.filter(pk=account.pk).update(access_ends_at=access_end_of(subscription))
+    account.access_ends_at = access_end_of(subscription)
+    owe_start_of_trial(subscription, calendar, at=at)
     return subscription
+
+
+def owe_start_of_trial(subscription: Subscription, calendar: TrialCalendar, *, at: dt.datetime) -> None:
+    """The mail that says how long it is and what comes after; in a short trial the law's notice, too."""
+    owe(
+        subscription.account,
+        "subscription_started",
+        to=payers(subscription.account),
+        period=subscription.public_id,
+        subject=f"subscription:{subscription.public_id}",
+        at=at,
+        window_to=max(at, calendar.told.window_to),
+        rule_ids=calendar.told.rule_ids,
+    )
 
 
 def free_until(account: Account, plan: Plan, *, at: dt.datetime) -> dt.datetime | None:
     """When the free days of this plan end for this account, or None where it is paid from the start.
 
-    Free days that run already are kept; new ones come with a trial that needs a card, once.
+    Free days that run already are kept, with those that the terms give for a card; new ones come with
+    a trial that needs a card, once.
     """
     running = Subscription.objects.live().filter(account=account, plan=plan, provider_id=None).first()
     if running is not None and running.trial_end is not None and running.trial_end > at:
-        return running.trial_end
-    had_one = Subscription.objects.filter(account=account).exclude(trial_end=None).exists()
-    if plan.trial_needs_card and plan.trial_days and not had_one:
+        return add_local_days(running.trial_end, account.terms.trial_card_days, account.time_zone)
+    if plan.trial_needs_card and plan.trial_days and not had_trial(account):
         return at + dt.timedelta(days=plan.trial_days)
     return None
 
@@ -170,13 +197,15 @@ def change_plan(subscription: Subscription, plan: Plan, *, by: By, at: dt.dateti
 
 @transaction.atomic
 def end_local(subscription: Subscription, *, at: dt.datetime, reason: str) -> None:
-    """End a subscription that only we know of."""
+    """End a subscription that only we know of; of a trial nothing is left to happen."""
     changed = (
         Subscription.objects.live()
         .filter(pk=subscription.pk, provider_id=None)
         .update(status=Subscription.Status.CANCELED, ended_at=at, cancel_at=at)
     )
     if changed:
+        if subscription.trial_end:
+            drop_trial(subscription.account, at=at, reason=reason)
         record(
             subscription.account,
             "subscription.canceled",
@@ -190,7 +219,9 @@ def end_local(subscription: Subscription, *, at: dt.datetime, reason: str) -> No
 @transaction.atomic
 def end_local_many(subscriptions: Iterable[int], *, at: dt.datetime, reason: str) -> None:
     """What `end_local` does, for many at once; those that the provider knows are left alone."""
-    live = Subscription.objects.live().filter(pk__in=list(subscriptions), provider_id=None)
+    ids = list(subscriptions)
+    drop_trials(ids, reason=reason)
+    live = Subscription.objects.live().filter(pk__in=ids, provider_id=None)
     rows = list(live.select_for_update().values_list("pk", "account_id", "public_id"))
     if rows:
         live.update(status=Subscription.Status.CANCELED, ended_at=at, cancel_at=at)
@@ -198,11 +229,8 @@ def end_local_many(subscriptions: Iterable[int], *, at: dt.datetime, reason: str
     record_many(subjects, "subscription.canceled", by=SYSTEM, at=at, subjects=subjects, reason=reason)
 
 
-def move_local_end(subscription: Subscription, ends: dt.datetime) -> None:
-    """Move the end of a trial that only we know of, and of the access that goes with it."""
-    Account.objects.filter(pk=subscription.account_id, access_ends_at=subscription.trial_end).update(
-        access_ends_at=ends
-    )
-    Subscription.objects.live().filter(pk=subscription.pk, provider_id=None).update(
-        trial_end=ends, period_end=ends
-    )
+def move_local_end(subscription: Subscription, ends: dt.datetime, *, at: dt.datetime) -> None:
+    """Move the end of a trial that only we know of; access that was to end with it ends then."""
+    before = subscription.trial_end
+    grant_end(subscription, ends, at=at)
+    Account.objects.filter(pk=subscription.account_id, access_ends_at=before).update(access_ends_at=ends)

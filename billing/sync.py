@@ -14,11 +14,14 @@ from accounts.events import PROVIDER, record
 from accounts.models import Account
 from accounts.states import move_account
 from billing.locks import writing_customer
-from billing.models import Customer, Invoice, Plan, Refund, Subscription
+from billing.models import Customer, Invoice, Plan, Refund, Subscription, TrialExtension
 from billing.notices import owe_payers
 from billing.signals import subscription_changed
 from billing.stripe_api import StripeRefused, calling, id_of, moment, optional
+from billing.subscriptions import owe_start_of_trial
 from billing.sync_invoices import sync_invoice, sync_payment
+from billing.trial_rights import use_allowance
+from billing.trial_steps import drop_trial, grant_end
 
 #: Older invoices that are settled move only by an event, and those are back-filled.
 RECENT = dt.timedelta(days=40)
@@ -61,24 +64,28 @@ def _apply_subscription(customer: Customer, fetched: Any, *, at: dt.datetime) ->
         raise LookupError(f"no plan has the price of {fetched.id}")
     account = Account.objects.select_for_update().select_related("terms").get(pk=customer.account_id)
     row = Subscription.objects.filter(provider_id=fetched.id).first()
-    before = {"status": row.status if row else "", "cancel_at": row.cancel_at if row else None}
+    before: dict[str, Any] = {
+        "status": row.status if row else "",
+        "cancel_at": row.cancel_at if row else None,
+    }
     columns = _subscription_columns(fetched) | {"plan": plan, "synced_at": at}
+    gave_way: list[Subscription] = []
     if row is None:
         if columns["status"] in Subscription.LIVE:
-            _make_way(account, at=at)
+            gave_way = _make_way(account, at=at)
         row = Subscription.objects.create(account=account, provider_id=fetched.id, **columns)
     else:
         if columns["status"] in Subscription.LIVE and row.status not in Subscription.LIVE:
-            _make_way(account, at=at)
+            gave_way = _make_way(account, at=at)
         Subscription.objects.filter(pk=row.pk).update(**columns)
         row.refresh_from_db()
+    for trial in gave_way:
+        _note_days_for_card(trial, row, at=at)
+    _follow_trial(row, before["status"], at=at)
     if row.status != before["status"]:
         kind = "free_time" if _is_free_time(row) else row.status
         record(account, f"subscription.{kind}", by=PROVIDER, at=at, subject=f"subscription:{row.public_id}")
         _open_account(account, row, at=at)
-    if row.status == Subscription.Status.TRIALING and before["status"] in ("", "incomplete"):
-        subject = f"subscription:{row.public_id}"
-        owe_payers(account, "subscription_started", period=row.public_id, subject=subject, at=at)
     subscription_changed.send(Subscription, subscription=row, before=before, at=at)
 
 
@@ -96,12 +103,49 @@ def _subscription_columns(fetched: Any) -> dict[str, Any]:
     }
 
 
-def _make_way(account: Account, *, at: dt.datetime) -> None:
-    """The free plan or a trial without card gives way to what is paid, and its end of access with it."""
-    local = Subscription.objects.live().filter(account=account, provider_id=None)
-    ends = [row.trial_end for row in local if row.trial_end]
+def _make_way(account: Account, *, at: dt.datetime) -> list[Subscription]:
+    """The free plan or a trial without card gives way to what is paid, and its end of access with it.
+
+    Returns what gave way, as it was.
+    """
+    rows = Subscription.objects.live().filter(account=account, provider_id=None)
+    gave_way = list(rows)
+    ends = [row.period_end for row in gave_way if row.trial_end]
     Account.objects.filter(pk=account.pk, access_ends_at__in=ends).update(access_ends_at=None)
-    local.update(status=Subscription.Status.CANCELED, ended_at=at)
+    rows.update(status=Subscription.Status.CANCELED, ended_at=at)
+    drop_trial(account, at=at, reason="subscribed")
+    return gave_way
+
+
+def _note_days_for_card(trial: Subscription, new: Subscription, *, at: dt.datetime) -> None:
+    """Adding a card during the trial made it longer, as the terms say (T4: a row that says why)."""
+    before, after = trial.trial_end, new.trial_end
+    if before is None or after is None or after <= before:
+        return
+    TrialExtension.objects.create(
+        account_id=trial.account_id,
+        subscription=new,
+        days=max(1, (after - before).days),
+        ends_before=before,
+        ends_after=after,
+        via=TrialExtension.Via.CARD,
+        reason=TrialExtension.Reason.CARD,
+        actor=PROVIDER.actor,
+        created_at=at,
+    )
+
+
+def _follow_trial(row: Subscription, before: str, *, at: dt.datetime) -> None:
+    """A trial with a card: its notices are planned, and again when its end moves; afterwards none is left."""
+    is_trial = row.status == Subscription.Status.TRIALING and row.first_paid_at is None
+    if is_trial and row.trial_end is not None and row.trial_end != row.trial_granted_end:
+        is_new = row.trial_granted_end is None
+        calendar = grant_end(row, row.trial_end, at=at)
+        if is_new and before in ("", Subscription.Status.INCOMPLETE):
+            use_allowance(row.account, at=at)
+            owe_start_of_trial(row, calendar, at=at)
+    elif not is_trial and row.trial_granted_end is not None and before == Subscription.Status.TRIALING:
+        drop_trial(row.account, at=at, reason="over")
 
 
 def _is_free_time(row: Subscription) -> bool:

@@ -6,9 +6,9 @@ from celery import shared_task
 from django.utils.translation import gettext_lazy as _
 
 from accounts import clock
-from accounts.jobs import HOUR, MINUTE, Touches, beat_job, jobs, start_job
-from billing import backfill, cards, inbox, mirror, outgoing, reconciliation, sync
-from billing.models import Customer, Incoming, Instruction
+from accounts.jobs import HOUR, MINUTE, Outcome, Touches, beat_job, jobs, start_job
+from billing import backfill, cards, inbox, mirror, outgoing, reconciliation, sync, trial_sweep
+from billing.models import Customer, Incoming, Instruction, TrialStep
 
 
 @beat_job(
@@ -64,3 +64,14 @@ def fetch_missed_events(*, at: dt.datetime) -> int:
 def reconcile(*, at: dt.datetime) -> int:
     """Compare live subscriptions and moving refunds with the provider (hourly)."""
     return reconciliation.reconcile_due(at=at)
+
+
+@beat_job(
+    "billing.run_trials",
+    title=_("Take the steps of trials that are due"),
+    every=MINUTE,
+    due=lambda at: TrialStep.objects.due(at),
+)
+def run_trials(*, at: dt.datetime) -> Outcome:
+    """Reminders, ends, freezes and thank-yous of trials, each on its moment."""
+    return trial_sweep.run_trials(at=at)

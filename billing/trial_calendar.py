@@ -24,10 +24,12 @@ BEFORE: Final = (10, 6)
 AFTER: Final = (0, 3, 8)
 #: Nobody is shut out without a message that is this old (T2).
 TOLD_DAYS: Final = 3
+#: Hours of the day, there, at which one writes to people.
+WRITTEN_FROM: Final = dt.time(9)
+WRITTEN_TO: Final = dt.time(18)
 #: How long a message that nothing supersedes stays worth sending.
 FRESH: Final = dt.timedelta(days=3)
 LONG_FRESH: Final = dt.timedelta(days=14)
-SECOND: Final = dt.timedelta(seconds=1)
 
 
 class StepKind(StrEnum):
@@ -107,7 +109,7 @@ def trial_calendar(trial: Trial) -> TrialCalendar:
     farewell = _farewell(trial, ends_at, access_until, after)
     marks = [*after, access_until] if access_until > ends_at else after
     pairs = zip(AFTER_KINDS, after, strict=False)
-    messages = [Step(kind, due, _until_next(due, [*marks, farewell])) for kind, due in pairs]
+    messages = [Step(kind, due, _until_next(due, [*marks, farewell], trial)) for kind, due in pairs]
     end = [Step(StepKind.END, ends_at, access_until)] if access_until > ends_at else []
     steps = (
         *reminders,
@@ -131,6 +133,15 @@ def days_left(ends_at: dt.datetime, zone: str, *, at: dt.datetime) -> int | None
         return None
     left = (local_date(ends_at, zone) - local_date(at, zone)).days
     return left if left <= COUNTDOWN_DAYS else None
+
+
+def next_working_moment(at: dt.datetime, zone: str) -> dt.datetime:
+    """This moment, or the first at which one writes to people after it."""
+    day = local_date(at, zone)
+    if _working(day) == day and at <= _by_day(day, at, zone):
+        return _by_day(day, at, zone)
+    day = _working(day + dt.timedelta(days=1))
+    return end_of_date(day - dt.timedelta(days=1), zone) + dt.timedelta(hours=9, seconds=1)
 
 
 def working_days_after(moment: dt.datetime, days: int, zone: str) -> dt.datetime:
@@ -206,10 +217,9 @@ def _after(trial: Trial, ends_at: dt.datetime) -> list[dt.datetime]:
     found: list[dt.datetime] = []
     for days in AFTER:
         due = shift(add_local_days(ends_at, days, trial.zone), _since(trial.holds, ends_at))
-        due = _good_day(due, trial)
-        while found and local_date(due, trial.zone) <= local_date(found[-1], trial.zone):
-            due = _good_day(add_local_days(due, 1, trial.zone), trial)
-        found.append(due)
+        if found:
+            due = max(due, add_local_days(found[-1], 1, trial.zone))
+        found.append(_good_day(due, ends_at, trial))
     return found
 
 
@@ -231,19 +241,17 @@ def _farewell(
     """The thank-you: on the working day after the freeze, or three days after the last invitation."""
     if after and access_until < after[-1]:
         due = shift(add_local_days(after[-1], TOLD_DAYS, trial.zone), _since(trial.holds, after[-1]))
-        return _good_day(due, trial)
-    if access_until == ends_at:
-        return _good_day(access_until, trial)
-    days = (local_date(access_until, trial.zone) - local_date(ends_at, trial.zone)).days + 1
-    return _good_day(add_local_days(ends_at, days, trial.zone), trial)
+        return _good_day(due, ends_at, trial)
+    return _good_day(access_until, ends_at, trial)
 
 
 # --- Days -------------------------------------------------------------------------------------
 
 
-def _until_next(due: dt.datetime, others: Iterable[dt.datetime]) -> dt.datetime:
-    """A message is worth sending until the next step is due."""
-    return min((other for other in others if other > due), default=due + FRESH) - SECOND
+def _until_next(due: dt.datetime, others: Iterable[dt.datetime], trial: Trial) -> dt.datetime:
+    """A message is worth sending until the day of the next step begins: late, it never shares a day."""
+    following = min((other for other in others if other > due), default=due + FRESH)
+    return max(due, _end_of_day(following, -1, trial))
 
 
 def _since(holds: Sequence[Stretch], moment: dt.datetime) -> list[Stretch]:
@@ -251,15 +259,25 @@ def _since(holds: Sequence[Stretch], moment: dt.datetime) -> list[Stretch]:
     return [hold for hold in holds if hold[0] >= moment]
 
 
-def _good_day(due: dt.datetime, trial: Trial) -> dt.datetime:
-    """The next working day on which the clock runs, at the same time of day unless a hold ends later."""
+def _good_day(earliest: dt.datetime, ends_at: dt.datetime, trial: Trial) -> dt.datetime:
+    """The first moment from then on, on a working day and by day, at which the clock runs.
+
+    It is the time of day at which the trial ends; before nine it is nine, after six in the evening it is six.
+    """
+    day = local_date(earliest, trial.zone)
     while True:
-        day = local_date(due, trial.zone)
-        moved = add_local_days(due, (_working(day) - day).days, trial.zone)
-        free = _free(moved, trial.holds)
-        if free == due:
+        due = _by_day(day, ends_at, trial.zone)
+        if due >= earliest and _working(day) == day and _free(due, trial.holds) == due:
             return due
-        due = free
+        day += dt.timedelta(days=1)
+
+
+def _by_day(day: dt.date, ends_at: dt.datetime, zone: str) -> dt.datetime:
+    """This day at the time at which the trial ends, or at the nearest hour at which one writes to people."""
+    time = ends_at.astimezone(zoneinfo.ZoneInfo(zone)).time()
+    time = min(max(time, WRITTEN_FROM), WRITTEN_TO)
+    moments = [dt.datetime.combine(day, time.replace(fold=fold), zoneinfo.ZoneInfo(zone)) for fold in (0, 1)]
+    return max(moment.astimezone(dt.UTC) for moment in moments)
 
 
 def _working(day: dt.date) -> dt.date:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from billing import views, views_paying, webhooks
+from billing import views, views_paying, views_trials, webhooks
 
 urlpatterns = [
     path("webhooks/stripe/", webhooks.stripe_webhook, name="stripe_webhook"),
@@ -10,6 +10,8 @@ urlpatterns = [
     path("a/<slug:account_id>/pause/end/", views.pause_end, name="end_pause"),
     path("a/<slug:account_id>/plans/", views.plans, name="plans"),
     path("a/<slug:account_id>/plans/choose/", views.choose_plan, name="choose_plan"),
+    path("a/<slug:account_id>/more-time/", views_trials.more_time, name="more_time"),
+    path("more-time/<str:token>/", views_trials.more_time_by_link, name="more_time_by_link"),
     path("a/<slug:account_id>/pay/done/", views_paying.pay_done, name="pay_done"),
     path("a/<slug:account_id>/pay/<slug:code>/", views_paying.pay, name="pay"),
     path("a/<slug:account_id>/pay/<slug:code>/start/", views_paying.pay_start, name="pay_start"),

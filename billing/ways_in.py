@@ -12,6 +12,7 @@ from accounts.ways_out import Exit, WayOut
 from billing.coming import live_subscription, planned_pauses
 from billing.models import Invoice, Plan, Subscription
 from billing.plan_choice import price_words
+from billing.trials import can_ask, can_extend_yourself, open_request
 
 
 def way_to_pay(account: Account, member: Member, at: dt.datetime) -> Exit | None:
@@ -68,3 +69,28 @@ def _plan(account: Account, plan: Plan) -> Exit:
 
 
 PAY: Final = WayOut(code="billing.pay", leads="in", order=10, find=way_to_pay)
+
+
+def way_to_more_time(account: Account, member: Member, at: dt.datetime) -> Exit | None:
+    """After a trial: the days that the terms still give, or a request for some."""
+    if not member.may_pay:
+        return None
+    more = can_extend_yourself(account, at=at)
+    url = reverse("more_time", args=[account.public_id])
+    if more is not None:
+        return Exit(
+            label=_("I need more time"),
+            url=url,
+            text=_("Access is on again at once, and nothing is charged."),
+            facts=[(_("Trial until"), day(more.until))],
+        )
+    if open_request(account) is not None:
+        text = _("You asked for more time; a person answers.")
+        return Exit(label=_("See your request"), url=url, text=text)
+    if can_ask(account, at=at):
+        text = _("Tell us what you are trying to do. A person decides within three working days.")
+        return Exit(label=_("I need more time"), url=url, text=text)
+    return None
+
+
+MORE_TIME: Final = WayOut(code="billing.more_time", leads="in", order=20, find=way_to_more_time)

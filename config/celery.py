@@ -30,6 +30,7 @@ TIMETABLE = {
     "accounts.send_webhooks": every_minute,
     "billing.send_instructions": every_minute,
     "billing.apply_events": every_minute,
+    "billing.run_trials": every_minute,
     "offboarding.complete_due": every_minute,
     "offboarding.resume_pauses": every_minute,
     "offboarding.run_exports": every_minute,

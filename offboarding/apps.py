@@ -6,6 +6,7 @@ class OffboardingConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import calendar, panels, ways_out
+        from accounts.signals import access_changed
         from billing import signals
         from offboarding import (
             audit_checks,
@@ -38,4 +39,6 @@ class OffboardingConfig(AppConfig):
             reactions.refund_what_slipped_through, dispatch_uid="offboarding.slipped"
         )
         signals.payment_received.connect(reactions.follow_payment, dispatch_uid="offboarding.paid")
+        signals.trials_closed.connect(reactions.date_data_of_trials, dispatch_uid="offboarding.trials")
+        access_changed.connect(reactions.keep_data_of_who_is_back, dispatch_uid="offboarding.back")
         audit_checks.register_invariants()

@@ -73,7 +73,7 @@ def why_not(closure: Closure, *, at: dt.datetime) -> str:
         return "retrieval_window"
     if closure.stop_until is not None and at < closure.stop_until:
         return "can_be_stopped"
-    if closure.account.state != Account.State.CLOSED:
+    if closure.account.state not in (Account.State.CLOSED, Account.State.FROZEN):
         return "not_closed"
     return next((code for objection in _OBJECTIONS if (code := objection(closure, at))), "")
 
@@ -115,6 +115,8 @@ def begin_erasure(closure: Closure, *, at: dt.datetime, by: By) -> Erasure:
         started_at=at,
     )
     record(account, "data.purge_started", by=by, at=at, subject=f"closure:{closure.pk}")
+    if account.state == Account.State.FROZEN:  # a trial that nobody went on with; until now they could
+        move_account(account, Account.State.CLOSED, by=by, at=at, reason="retention_over")
     Notice.objects.filter(account=account, status=Notice.Status.OWED).update(
         status=Notice.Status.DROPPED, reason="erased"
     )

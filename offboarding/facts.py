@@ -128,9 +128,16 @@ def _start_of(subscription: Subscription | None, pause: AgreedPause | None, unpa
 def _paid_end(
     subscription: Subscription | None, pause: AgreedPause | None, at: dt.datetime
 ) -> dt.datetime | None:
-    """The end of what is paid. In a pause that has begun it is the day on which charging would resume."""
-    if subscription is None or pause is None:
-        return subscription.period_end if subscription else None
+    """The end of what is paid. In a pause that has begun it is the day on which charging would resume.
+
+    Of a trial that only we know of it is its end, and once that has passed the end of the grace after it.
+    """
+    if subscription is None:
+        return None
+    if subscription.is_local and subscription.trial_end is not None:
+        return subscription.trial_end if subscription.trial_end > at else subscription.period_end
+    if pause is None:
+        return subscription.period_end
     return pause.starts_at if pause.starts_at > at else pause.resumes_at
 
 

@@ -48,7 +48,7 @@ def reserve_refund(cancellation: Cancellation, outcome: Outcome, *, by: By, at: 
     )
     subscription = cancellation.subscription
     if subscription is not None and subscription.is_local:
-        move_local_end(subscription, outcome.access_ends_at)
+        move_local_end(subscription, outcome.access_ends_at, at=at)
     elif subscription is not None:
         steer_subscription(subscription, ends="period_end", at=at, by=by, paid_end=outcome.access_ends_at)
     if reservation.amount:

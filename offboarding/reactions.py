@@ -4,11 +4,14 @@ import datetime as dt
 from typing import Any
 
 from accounts.events import PROVIDER, SYSTEM, record
+from accounts.models import Account
 from billing.models import Instruction, Payment, Refund, Subscription
+from billing.periods import end_of_local_day
 from billing.refunds import make_refund
 from billing.subscriptions import steer_subscription
 from offboarding.declarations import adopt_cancellation, extend_to_what_is_paid, mark_scheduled
-from offboarding.models import Cancellation
+from offboarding.models import Cancellation, Closure
+from offboarding.retention import Promise, call_off_closure, close_data_many
 from offboarding.winback import keep_data_of_who_came_back, settle_earlier_leaving
 from offboarding.withdrawals import can_withdraw, withdraw_cancellation
 
@@ -110,3 +113,31 @@ def refund_what_slipped_through(payment: Payment, at: dt.datetime, **kwargs: Any
         by=SYSTEM,
         at=at,
     )
+
+
+def date_data_of_trials(account_ids: list[int], at: dt.datetime, **kwargs: Any) -> None:
+    """Trials that nobody went on with: from now on their data is kept as long as the terms say."""
+    rows = Account.objects.filter(pk__in=account_ids).select_related("terms").order_by("pk")
+    close_data_many([_promise(account, at) for account in rows], by=SYSTEM, at=at)
+
+
+def _promise(account: Account, at: dt.datetime) -> Promise:
+    zone, terms = account.time_zone, account.terms
+    return Promise(
+        account.pk,
+        None,
+        end_of_local_day(at + dt.timedelta(days=terms.retrieval_days), zone),
+        end_of_local_day(at + dt.timedelta(days=terms.retention_days), zone),
+    )
+
+
+def keep_data_of_who_is_back(account_ids: list[int], at: dt.datetime, **kwargs: Any) -> None:
+    """Access is on again, by whatever way: data that was to go because a trial had ended stays."""
+    rows = Closure.objects.filter(
+        account__in=account_ids,
+        account__state__in=Account.OPEN_STATES,
+        cancellation=None,
+        status=Closure.Status.SCHEDULED,
+    )
+    for closure in rows.select_related("account"):
+        call_off_closure(closure, by=SYSTEM, at=at, reason="came_back")

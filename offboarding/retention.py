@@ -63,7 +63,7 @@ class Promise(NamedTuple):
     """One account's dates, for `close_data_many`."""
 
     account_id: int
-    cancellation_id: int
+    cancellation_id: int | None
     data_until: dt.datetime
     purge_on: dt.datetime
 

@@ -12,6 +12,7 @@ from accounts.models import Account, Member, User
 from accounts.recipients import payers, teammates
 from billing.models import Invoice, Pause, Subscription
 from billing.subscriptions import steer_subscription
+from billing.trial_steps import access_end_of
 from offboarding import retention
 from offboarding.completions import date_the_data
 from offboarding.declarations import limit_access
@@ -92,11 +93,12 @@ def _collect_again(cancellation: Cancellation) -> dict[str, Any]:
 
 def _end_by_itself(account: Account) -> dt.datetime | None:
     """When access ends although nobody leaves: a pause begins, or a trial without card is over."""
-    subscription = Subscription.objects.live().filter(account=account).first()
+    live = Subscription.objects.live().filter(account=account).select_related("account__terms")
+    subscription = live.first()
     pause = Pause.objects.filter(subscription=subscription, status=Pause.Status.PLANNED).first()
     if pause is not None and subscription is not None:
         return pause.starts_at
-    return subscription.trial_end if subscription is not None and subscription.is_local else None
+    return access_end_of(subscription) if subscription is not None and subscription.is_local else None
 
 
 def can_stop_deletion(closure: Closure, *, at: dt.datetime) -> bool:

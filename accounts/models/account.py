@@ -238,6 +238,7 @@ class Link(models.Model):
         RECEIPT = "receipt", _("leaving receipt")
         UNDO = "undo", _("undo")
         INVITATION = "invitation", _("invitation")
+        MORE_TIME = "more_time", _("more time for a trial")
 
     purpose = models.CharField(max_length=12, choices=Purpose)
     account = models.ForeignKey(Account, models.CASCADE, related_name="links")

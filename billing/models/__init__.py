@@ -8,6 +8,7 @@ from billing.models.payment import Dispute, Payment
 from billing.models.plan import Plan
 from billing.models.refund import Refund, RefundMovement
 from billing.models.subscription import Pause, Subscription
+from billing.models.trial import TrialAllowance, TrialExtension, TrialRequest, TrialStep
 
 __all__ = [
     "Customer",
@@ -22,4 +23,8 @@ __all__ = [
     "Refund",
     "RefundMovement",
     "Subscription",
+    "TrialAllowance",
+    "TrialExtension",
+    "TrialRequest",
+    "TrialStep",
 ]

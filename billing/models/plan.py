@@ -1,9 +1,13 @@
 """What can be bought."""
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
+
+#: A card network wants a week's notice before the first charge after a trial (rule visa).
+LEAST_DAYS_WITH_CARD = 8
 
 
 class PlanQuerySet(models.QuerySet["Plan"]):
@@ -42,6 +46,12 @@ class Plan(models.Model):
         constraints = [
             models.CheckConstraint(name="plan_paid_has_price", condition=Q(amount=0) | ~Q(provider_price="")),
             models.CheckConstraint(name="plan_free_has_no_trial", condition=~Q(amount=0) | Q(trial_days=0)),
+            models.CheckConstraint(
+                name="plan_trial_with_card_at_least_8_days",
+                condition=Q(trial_needs_card=False)
+                | Q(trial_days=0)
+                | Q(trial_days__gte=LEAST_DAYS_WITH_CARD),
+            ),
             models.UniqueConstraint(
                 name="plan_price_once", fields=["provider_price"], condition=~Q(provider_price="")
             ),
@@ -49,6 +59,19 @@ class Plan(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Refuse a trial with a card that no reminder could announce in time, saying why."""
+        if self.trial_needs_card and 0 < self.trial_days < LEAST_DAYS_WITH_CARD:
+            raise ValidationError(
+                {
+                    "trial_days": _(
+                        "A trial that needs a card lasts at least %(days)d days: the first charge has to be "
+                        "announced a week before."
+                    )
+                    % {"days": LEAST_DAYS_WITH_CARD}
+                }
+            )
 
     @property
     def name(self) -> str:

@@ -42,6 +42,10 @@ class Subscription(models.Model):
     period_start = models.DateTimeField(_("period from"), null=True, blank=True)
     period_end = models.DateTimeField(_("period to"), null=True, blank=True)
     trial_end = models.DateTimeField(_("trial ends"), null=True, blank=True)
+    #: The end as it was last granted, and when: holds since then have moved `trial_end` from there. Of a
+    #: trial that only we know of, `period_end` is the last moment of full access, grace included.
+    trial_granted_end = models.DateTimeField(_("trial end as granted"), null=True, blank=True)
+    trial_granted_at = models.DateTimeField(_("trial end granted on"), null=True, blank=True)
     first_paid_at = models.DateTimeField(null=True, blank=True)
     cancel_at = models.DateTimeField(_("will end"), null=True, blank=True)
     ended_at = models.DateTimeField(_("ended"), null=True, blank=True)

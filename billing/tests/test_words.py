@@ -12,7 +12,7 @@ from django.utils import translation
 from accounts import history
 from accounts.calendar import what_comes_next
 from accounts.models import Account, Event, Member, Notice
-from accounts.notices import render_notice
+from accounts.notices import kinds, render_notice
 from accounts.tests.worlds import NOON, make_account, owner_of
 from billing.declines import NO_REASON, explain_decline
 from billing.models import Customer, Invoice, Pause, Payment, Plan, Refund, Subscription
@@ -140,7 +140,7 @@ def test_a_mail_asks_the_facts_again(kind: str, change: dict[str, Any], is_true:
     models = {"invoice": Invoice, "subscription": Subscription, "refund": Refund, "customer": Customer}
     for name, columns in change.items():
         models[name].objects.update(**columns)
-    found = {k.code: k for k in KINDS}[kind]
+    found = kinds()[kind]
 
     assert found.still_true(Notice(account=account, kind=kind, subject=subjects[kind]), NOON) is is_true
 

@@ -59,6 +59,7 @@ TABLE: dict[str, Line] = {
     "invitation": LINK,
     "receipt": LINK,
     "undo": LINK,
+    "more_time_by_link": LINK,
     "confirm_by_code": PERSON,
     "user_settings": PERSON,
     "account_list": PERSON,
@@ -80,6 +81,7 @@ TABLE: dict[str, Line] = {
     "leave_team": way_out("member", BOTH),
     # --- to pay
     "billing_overview": way_out("payer"),
+    "more_time": way_out("payer", BOTH),
     "end_pause": way_out("payer", POST),
     "plans": way_out("payer"),
     "choose_plan": way_out("payer", POST, plan="other"),

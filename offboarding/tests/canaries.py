@@ -90,6 +90,18 @@ def _fill_billing(account: Account) -> None:
     billing.Pause.objects.create(
         subscription=subscription, starts_at=NOON, resumes_at=NOON + DAY, created_at=NOON
     )
+    billing.TrialStep.objects.create(
+        subscription=subscription, kind="end", due_at=NOON, window_to=NOON, done_at=NOON
+    )
+    billing.TrialExtension.objects.create(
+        account=account, subscription=subscription, days=1, ends_before=NOON, ends_after=NOON + DAY,
+        via="staff", reason="other", note=canary(), actor="staff", actor_ref=canary(26), created_at=NOON,
+    )  # fmt: skip
+    billing.TrialRequest.objects.create(
+        account=account, subscription=subscription, text=canary(), answer=canary(), state="declined",
+        answer_by=NOON, created_at=NOON, closed_at=NOON,
+    )  # fmt: skip
+    billing.TrialAllowance.objects.create(account=account, note=canary(), created_at=NOON)
     invoice = billing.Invoice.objects.create(
         account=account, subscription=subscription, provider_id=f"in_{account.pk}", number=canary(),
         status="paid", paid_at=NOON, currency="EUR", created_at=NOON, synced_at=NOON, billing_reason=canary(),

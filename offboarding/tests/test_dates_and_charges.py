@@ -305,7 +305,7 @@ def test_a_trial_that_starts_while_leaving_the_free_plan_runs_its_days(clock):
 
     account.refresh_from_db()
     assert account.state == "trialing"
-    assert account.access_ends_at == the_subscription(account).trial_end
+    assert account.access_ends_at == the_subscription(account).period_end
     assert not Closure.objects.exists()
 
 

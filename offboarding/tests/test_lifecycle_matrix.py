@@ -39,7 +39,8 @@ ZONE = "Europe/Madrid"
 
 def last_moment(account, access, at):
     """When access ends by the table, worked out from what the subscription was before leaving."""
-    end = the_subscription(account).period_end
+    running = the_subscription(account)
+    end = running.trial_end or running.period_end
     pause = Pause.objects.first()
     return {
         "now": lambda: at,
