@@ -22,9 +22,9 @@ from accounts.models import Account, ApiKey, Member, Terms, User
 from bench.harness import Result, Run, ratio, take_turns, watching
 
 SIZE: Final = 100_000
-ROUNDS: Final = 15
+ROUNDS: Final = 31
 #: Requests in a turn, over so many people and keys.
-REQUESTS: Final = 400
+REQUESTS: Final = 100
 PEOPLE: Final = 100
 
 GATE: Final = "accounts.middleware.GateMiddleware"

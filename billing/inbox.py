@@ -9,7 +9,8 @@ from typing import Any
 from django.conf import settings
 from django.db.models import F, Q
 
-from accounts.doorbell import ring
+from accounts import sets
+from accounts.doorbell import ring_soon
 from accounts.models import Account
 from billing import cards, sync, sync_invoices
 from billing.locks import Busy
@@ -33,11 +34,11 @@ Target = tuple[str, str]
 
 
 def take_in(event: dict[str, Any], *, at: dt.datetime) -> bool:
-    """Store one verified event unless it is here already; False for one that is not for us."""
+    """Store one verified event unless it is here, in one statement; False for one that is not for us."""
     if not _is_event(event) or bool(event.get("livemode")) != settings.STRIPE_LIVE_MODE:
         return False
-    Incoming.objects.bulk_create([_row(event, at=at)], ignore_conflicts=True)
-    ring("billing.apply_events")
+    sets.run(sets.insert_select(_row(event, at=at), {}, ("", []), conflict="ON CONFLICT DO NOTHING"))
+    ring_soon("billing.apply_events")
     return True
 
 

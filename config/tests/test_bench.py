@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench import gate
+from bench import gate, webhooks
 from bench.__main__ import benches
 from bench.harness import Result, Run, ratios, take_turns
 
@@ -56,3 +56,11 @@ def test_the_gate_is_asked_with_no_statement_on_a_hit_and_one_on_a_miss(settings
     assert set(found.ratios) >= {"no_gate", "orm_gate", "check_no_gate"}
     assert found.statements == 1
     assert "'page miss': 3, 'page hit': 2, 'check miss': 1, 'check hit': 0" in found.notes[0]
+
+
+def test_the_inbox_stores_every_event_of_its_measurement_in_one_statement(settings):
+    settings.WHITENOISE_AUTOREFRESH = False
+    found = webhooks.run(3, 1, threads=1)
+
+    assert set(found.ratios) == {"djstripe_view", "bare_view"}
+    assert found.statements == 1

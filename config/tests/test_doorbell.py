@@ -61,3 +61,20 @@ def test_a_task_is_kept_until_it_is_done(settings):
         == app.conf.visibility_timeout
         > settings.CELERY_TASK_TIME_LIMIT
     )
+
+
+@pytest.mark.django_db
+def test_a_flood_rings_once_and_what_comes_after_the_bell_rings_again(monkeypatch):
+    from accounts import doorbell
+
+    rung = []
+    monkeypatch.setattr(doorbell, "_publish", rung.append)
+    monkeypatch.setattr(doorbell.transaction, "on_commit", lambda act, robust: act())
+    for _turn in range(2):
+        for _each in range(20):
+            doorbell.ring_soon("x")
+        deadline = time.monotonic() + 5
+        while doorbell._about_to_ring and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    assert rung == ["x", "x"]
