@@ -95,7 +95,7 @@ class ShownChapter:
 
 
 def read_chapters(run: Run) -> list[ShownChapter]:
-    """The run as it is told, in the active language: three queries, however long it was."""
+    """The run as it is told, in the active language: a handful of queries, however long it was."""
     return list(Telling(run).chapters())
 
 
@@ -106,18 +106,18 @@ class Telling:
         self.run = run
         wanted = [pk for chapter in run.chapters for step in chapter.steps for pk in step.events]
         self.events = {event.pk: event for event in _by_chunks(wanted)}
-        refs = {event.account_ref for event in self.events.values()} | {run.account}
-        accounts = Account.objects.filter(public_id__in=refs)
-        gone = Account.State.ERASED
-        self.accounts = {account.public_id: account.name for account in accounts if account.state != gone}
+        mailed = {
+            mail[1].lower() for chapter in run.chapters for step in chapter.steps for mail in step.mails
+        }
+        seats = Member.objects.filter(user__email__in=mailed).order_by("-pk")
+        self.of_address = dict(seats.values_list("user__email", "account__public_id"))
+        self.of_address[run.email.lower()] = run.account
+        refs = {event.account_ref for event in self.events.values()} | set(self.of_address.values())
+        accounts = Account.objects.filter(public_id__in=refs).exclude(state=Account.State.ERASED)
+        self.accounts = {account.public_id: account.name for account in accounts}
         people = {ref for event in self.events.values() for ref in (event.actor_ref, event.subject) if ref}
         users = User.objects.filter(public_id__in=people)
         self.names = {user.public_id: user.get_full_name() or user.email for user in users}
-        seats = Member.objects.filter(account__public_id__in=refs).values_list(
-            "user__email", "account__public_id"
-        )
-        self.of_address = {address.lower(): ref for address, ref in seats}
-        self.of_address[run.email.lower()] = run.account
 
     def chapters(self) -> Iterator[ShownChapter]:
         """Every headline with its hops."""
@@ -140,7 +140,7 @@ class Telling:
     def _step(self, step: Step) -> ShownStep:
         groups: dict[str, Group] = {}
         for ref, line in [*self._events(step), *self._mails(step)]:
-            name = self.accounts.get(ref) or _("An account that was erased")
+            name = self.accounts.get(ref) or (_("An account that was erased") if ref else line.to)
             group = groups.setdefault(ref, Group(name, is_of_story=bool(ref) and ref == self.run.account))
             if len(group.lines) < SHOWN:
                 group.lines.append(line)

@@ -55,18 +55,14 @@ def test_both_clocks_move_together_and_the_jobs_do_what_fell_due(paying):
     run = runs.tell("turn", to_renewal)
     with calling() as stripe:
         shown = stripe.v1.test_helpers.test_clocks.retrieve(paying.test_clock).frozen_time
-    lines = [
-        line
-        for chapter in read_chapters(runs.read_run())
-        for step in chapter.steps
-        for group in step.groups
-        for line in group.lines
-    ]
+    steps = [step for chapter in read_chapters(runs.read_run()) for step in chapter.steps]
+    lines = [line for step in steps for group in step.groups for line in group.lines]
 
     assert shown == int((NOON + dt.timedelta(days=32)).timestamp())
     assert product_clock.now() - NOON >= dt.timedelta(days=32)
     assert (run.state, run.hops) == ("done", 32 + 1)
     assert Payment.objects.count() == 2
+    assert {group.name for step in steps for group in step.groups} == {paying.account.name}
     assert "We received €29.00." in [line.text for line in lines]
     assert "Receipt: we received €29.00" in [line.text for line in lines if line.kind == "mail"]
 
