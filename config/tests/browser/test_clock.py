@@ -16,8 +16,10 @@ TOLD = {
         "10 days before the trial ends",
         "The trial is over",
         "4 days after the trial",
+        "Last reminder: access goes off on",
         "16 days after the trial",
         "access off",
+        "Access was turned off.",
     ],
     "Watch a card fail and recover": [
         "Someone pays by card, month by month",
