@@ -92,7 +92,12 @@ def _run(handler: WSGIHandler, callers: list[Caller], requests: int, *, miss: bo
                 copies.new_version()
             ask(handler, *callers[number % len(callers)])
 
-    return Run(work=work)
+    def let_everybody_in() -> None:
+        """Whoever had the turn before may have ended all copies."""
+        for caller in callers:
+            ask(handler, *caller)
+
+    return Run(work=work) if miss else Run(work=work, prepare=let_everybody_in)
 
 
 def ask(handler: WSGIHandler, path: str, cookie: str, key: str) -> int:

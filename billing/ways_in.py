@@ -73,7 +73,8 @@ PAY: Final = WayOut(code="billing.pay", leads="in", order=10, find=way_to_pay)
 
 def way_to_more_time(account: Account, member: Member, at: dt.datetime) -> Exit | None:
     """After a trial: the days that the terms still give, or a request for some."""
-    if not member.may_pay:
+    had_trial = Subscription.objects.filter(account=account, trial_end__isnull=False)
+    if not member.may_pay or not had_trial.exists():
         return None
     more = can_extend_yourself(account, at=at)
     url = reverse("more_time", args=[account.public_id])

@@ -85,15 +85,7 @@ def end_of_data(closure: Closure, url: str = "") -> list[CalendarEntry]:
 
 def register_words() -> None:
     """Called from `AppConfig.ready`."""
-    register(
-        Panel(
-            code="offboarding.data",
-            order=60,
-            template="data/panel.html",
-            context=data_facts,
-            when_closed=True,
-        )
-    )
+    register(Panel(code="offboarding.data", order=60, template="data/panel.html", context=data_facts))
     calendar.register("offboarding.data", data_to_come)
     said = history.register
     until = history.day("purge_on")

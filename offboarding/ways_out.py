@@ -7,7 +7,10 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from accounts.models import Account, Member
+from accounts.templatetags.terms_format import moment
 from accounts.ways_out import Exit, WayOut
+from offboarding import retention
+from offboarding.models import Closure
 
 
 def come_back(account: Account, member: Member, at: dt.datetime) -> Exit | None:
@@ -22,12 +25,14 @@ def come_back(account: Account, member: Member, at: dt.datetime) -> Exit | None:
 
 
 def data(account: Account, member: Member, at: dt.datetime) -> Exit:
-    """Always, for everybody: what is theirs."""
-    return Exit(
-        label=_("Your data"),
-        url=reverse("exports", args=[account.public_id]),
-        text=_("See what we keep and until when, and download it."),
-    )
+    """Always, for everybody: what is theirs, and until when. One query."""
+    closure = retention.open_closure(account)
+    text = _("See what we keep and until when, and download it.")
+    if closure is not None and closure.status == Closure.Status.SCHEDULED:
+        text = _("It is deleted on %(day)s, and can be fetched until then.") % {
+            "day": moment(closure.purge_on)
+        }
+    return Exit(label=_("Your data"), url=reverse("exports", args=[account.public_id]), text=text)
 
 
 def leave(account: Account, member: Member, at: dt.datetime) -> Exit | None:

@@ -6,7 +6,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts.events import SYSTEM, By, record
-from accounts.tests.worlds import make_member, make_user, owner_of
+from accounts.models import Account
+from accounts.tests.worlds import LONG_AGO, make_member, make_user, owner_of
 from billing.models import Invoice
 from offboarding.exports import request_export
 from offboarding.tests.leaving import choose, confirm, latest, owners_browser, paying_account
@@ -99,6 +100,19 @@ def test_the_pages_of_leaving_are_cheap_afterwards(rich):
     found |= costs(browser, [reverse("leaving", args=at), reverse("leaving_claim", args=at)])
 
     assert too_dear(found) == {}
+
+
+@pytest.mark.parametrize("columns", [{"state": "frozen"}, {"state": "closed", "closed_at": LONG_AGO}])
+def test_the_page_for_whoever_is_shut_out_is_cheap(rich, columns):
+    browser, url = owners_browser(rich), reverse("account_overview", args=[rich.public_id])
+    Account.objects.filter(pk=rich.pk).update(**columns)
+    browser.get(url)
+    with CaptureQueriesContext(connection) as seen:
+        answer = browser.get(url)
+
+    assert answer.status_code == 402
+    assert len(seen) <= QUERIES
+    assert len(answer.content) <= BYTES
 
 
 def test_an_invoice_is_cheap(rich):
