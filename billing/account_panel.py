@@ -24,6 +24,7 @@ def plan_facts(account: Account, member: Member, at: dt.datetime) -> dict[str, A
         "unpaid": Invoice.objects.unpaid()
         .filter(account=account)
         .exclude(subscription__status=Subscription.Status.INCOMPLETE)
+        .select_related("dunning_case")
         .first(),
     }
 

@@ -15,6 +15,7 @@ class BillingConfig(AppConfig):
         from billing.account_panel import PLAN_PANEL
         from billing.coming import billing_to_come
         from billing.desk import register_desk
+        from billing.dunning_cases import follow_hold
         from billing.history_words import register_history
         from billing.notices import register_notices
         from billing.subscriptions import put_on_free_plan
@@ -32,4 +33,5 @@ class BillingConfig(AppConfig):
         calendar.register("billing", billing_to_come)
         account_opened.connect(put_on_free_plan, dispatch_uid="billing.free_plan")
         hold_changed.connect(replan_when_held, dispatch_uid="billing.trials_held")
+        hold_changed.connect(follow_hold, dispatch_uid="billing.dunning")
         audit_checks.register_invariants()

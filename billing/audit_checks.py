@@ -3,12 +3,22 @@
 import datetime as dt
 from collections.abc import Iterable
 
-from django.db.models import F, OuterRef, Q, Subquery, Sum
+from django.db.models import Exists, F, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce
 
 from accounts.audit import Invariant, refs, register
-from accounts.models import Notice
-from billing.models import Incoming, Instruction, Payment, Refund, RefundMovement, Subscription
+from accounts.models import Account, Member, Notice
+from billing.dunning_rules import dunning_day
+from billing.models import (
+    DunningAttempt,
+    DunningCase,
+    Incoming,
+    Instruction,
+    Payment,
+    Refund,
+    RefundMovement,
+    Subscription,
+)
 
 HOUR = dt.timedelta(hours=1)
 DAY = dt.timedelta(days=1)
@@ -96,6 +106,66 @@ def not_reconciled(at: dt.datetime) -> Iterable[str]:
     return refs(rows.values_list("public_id", flat=True), "subscription")
 
 
+MINUTE = dt.timedelta(minutes=1)
+NOTICE_AGE = dt.timedelta(days=3)
+
+
+def blocked_untold(at: dt.datetime) -> Iterable[str]:
+    """Access blocked for an unpaid invoice without a mail about it that went, or was tried, 3 days before."""
+    told = Notice.objects.filter(
+        account=OuterRef("account"),
+        kind="payment_failed",
+        created_at__lte=OuterRef("blocked_at") - NOTICE_AGE,
+    ).exclude(status="owed", attempts=0)
+    readers = Member.objects.payers().filter(account=OuterRef("account"))
+    rows = DunningCase.objects.exclude(blocked_at=None).filter(Exists(readers)).exclude(Exists(told))
+    return refs(rows.values_list("public_id", flat=True), "dunning")
+
+
+def frozen_though_paid(at: dt.datetime) -> Iterable[str]:
+    """Frozen by the date of an invoice that is paid, with no other that is not."""
+    unpaid = DunningCase.objects.unpaid().filter(account=OuterRef("account"))
+    rows = DunningCase.objects.filter(
+        status="paid",
+        closed_at__lt=at - MINUTE,
+        account__state="frozen",
+        account__access_ends_at=F("block_at"),
+    ).exclude(Exists(unpaid))
+    return refs(rows.values_list("public_id", flat=True), "dunning")
+
+
+def chased_though_settled(at: dt.datetime) -> Iterable[str]:
+    """Cases that run on although their invoice has not been open for a minute."""
+    rows = DunningCase.objects.running().exclude(invoice__status="open")
+    rows = rows.filter(invoice__synced_at__lt=at - MINUTE)
+    return refs(rows.values_list("public_id", flat=True), "dunning")
+
+
+def free_days_by_lateness(at: dt.datetime) -> Iterable[str]:
+    """Unpaid past the day that was told, with access beyond it."""
+    rows = DunningCase.objects.running().filter(
+        Q(account__access_ends_at=None) | Q(account__access_ends_at__gt=F("block_at")),
+        block_at__lte=at,
+        account__state__in=Account.OPEN_STATES,
+    )
+    return refs(rows.values_list("public_id", flat=True), "dunning")
+
+
+def steps_on_one_day(at: dt.datetime) -> Iterable[str]:
+    """An attempt of ours on the very day on which access was blocked."""
+    rows = DunningAttempt.objects.exclude(outcome="skipped").filter(case__blocked_at__isnull=False)
+    columns = ("case__public_id", "day", "case__blocked_at", "case__account__time_zone")
+    for ref, day, blocked_at, zone in rows.values_list(*columns).iterator():
+        if dunning_day(blocked_at, zone) == day:
+            yield f"dunning:{ref}"
+
+
+def tried_by_the_provider(at: dt.datetime) -> Iterable[str]:
+    """Unpaid invoices that the provider means to try again by itself: its retries have to be off."""
+    rows = DunningCase.objects.running().exclude(invoice__next_attempt_at=None)
+    return refs(rows.values_list("invoice__provider_id", flat=True), "invoice")
+
+
 def register_invariants() -> None:
     """Called from `AppConfig.ready`."""
     register(
@@ -145,6 +215,31 @@ def register_invariants() -> None:
             find=refunds_to_strangers,
         ),
         Invariant(code="R6", kind="query", text="a failed refund is told", find=failures_untold),
+        Invariant(
+            code="T2", kind="query", text="nobody is blocked without a mail 3 days old", find=blocked_untold
+        ),
+        Invariant(code="T2", kind="query", text="nobody who paid is frozen", find=frozen_though_paid),
+        Invariant(
+            code="T3",
+            kind="query",
+            text="a paid invoice stops dunning within a minute",
+            find=chased_though_settled,
+        ),
+        Invariant(code="T3", kind="query", text="late runs give no free days", find=free_days_by_lateness),
+        Invariant(code="T3", kind="query", text="no two dunning steps on one day", find=steps_on_one_day),
+        Invariant(
+            code="T3",
+            kind="constraint",
+            text="one attempt a day for an invoice",
+            proof="dunning_one_attempt_a_day",
+        ),
+        Invariant(code="T3", kind="query", text="nobody retries beside us", find=tried_by_the_provider),
+        Invariant(
+            code="T3",
+            kind="test",
+            text="the dates are in order, told in time, and only ever move later",
+            proof="billing/tests/test_dunning_rules.py",
+        ),
         Invariant(code="R8", kind="query", text="no key is used after a day", find=keys_too_old),
         Invariant(
             code="I1", kind="query", text="the outbox is done or seen within an hour", find=outbox_stuck

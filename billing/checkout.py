@@ -12,7 +12,7 @@ from billing.customers import ensure_customer
 from billing.instructions import instruct
 from billing.models import Customer, Instruction, Invoice, Plan, Subscription
 from billing.outgoing import send_while_waiting
-from billing.stripe_api import StripeUnavailable, calling, id_of
+from billing.stripe_api import StripeUnavailable, calling, id_of, optional
 from billing.subscriptions import desired_subscription, free_until
 from billing.sync import sync_subscription
 from billing.sync_invoices import sync_invoice
@@ -28,7 +28,11 @@ class Checkout:
 
 @dataclass(frozen=True)
 class PayOutcome:
-    """What came of a payment: paid, declined (with the bank's code), unpaid, or checking (no answer yet)."""
+    """What came of a payment.
+
+    paid, declined (with the bank's code), action (the bank wants a confirmation), unpaid, or checking
+    (no answer yet).
+    """
 
     code: str
     decline: str = ""
@@ -70,8 +74,12 @@ def start_with_card_on_file(account: Account, plan: Plan, *, by: By, at: dt.date
     return pay_invoice(invoice, by=by, at=at) if invoice else PayOutcome("checking")
 
 
-def pay_invoice(invoice: Invoice, *, by: By, at: dt.datetime) -> PayOutcome:
-    """Pay an open invoice with the card on file: the customer's own act, told to the provider at once."""
+def pay_invoice(invoice: Invoice, *, by: By, at: dt.datetime, return_url: str = "") -> PayOutcome:
+    """Pay an open invoice with the card on file: the customer's own act, told to the provider at once.
+
+    Where the bank wants a confirmation it is prepared, if there is a `return_url` to come back to;
+    `bank_address` says where it is given.
+    """
     customer = Customer.objects.filter(account=invoice.account, deleted_at=None).first()
     if customer is None or not customer.has_card:
         raise WrongState("There is no card on file.")
@@ -81,13 +89,35 @@ def pay_invoice(invoice: Invoice, *, by: By, at: dt.datetime) -> PayOutcome:
         invoice.account,
         kind=Instruction.Kind.PAY,
         subject=f"pay:{invoice.provider_id}",
-        desired={"invoice": invoice.provider_id, "payment_method": customer.card_id},
+        desired={
+            "invoice": invoice.provider_id,
+            "payment_method": customer.card_id,
+            "return_url": return_url,
+        },
         at=at,
         by=by,
     )
     send_while_waiting(instruction.pk, at=at)
     instruction.refresh_from_db()
     return _outcome(instruction)
+
+
+def bank_address(invoice: Invoice) -> str:
+    """Where the bank asks the customer to confirm the payment of this invoice, or ""; it is not stored."""
+    with calling() as stripe:
+        made = stripe.v1.invoice_payments.list(
+            params={
+                "invoice": invoice.provider_id,
+                "status": "open",
+                "expand": ["data.payment.payment_intent"],
+            }
+        )
+        intents: list[Any] = [p.payment.payment_intent for p in made.data if p.payment.payment_intent]
+    for intent in intents:
+        leads = optional(intent.next_action, "redirect_to_url") if intent.next_action else None
+        if intent.status == "requires_action" and leads:
+            return str(leads.url)
+    return ""
 
 
 def invoice_form(invoice: Invoice) -> Checkout:
@@ -166,6 +196,8 @@ def _outcome(instruction: Instruction) -> PayOutcome:
     if instruction.status != Instruction.Status.DONE:
         return PayOutcome("checking")
     status = instruction.answer.get("status")
+    if status == "action":
+        return PayOutcome("action")
     if status == "declined":
         return PayOutcome("declined", str(instruction.answer.get("decline", "")))
     return PayOutcome("paid" if status == "paid" else "unpaid")

@@ -1,4 +1,4 @@
-"""The bank's reason for a decline in plain words, and what helps.
+"""The bank's reason for a decline in plain words, what helps, and whether trying again can.
 
 https://docs.stripe.com/declines/codes. A lost, stolen or suspicious card is told as any other: the
 person in front of the page may not be its owner.
@@ -36,16 +36,27 @@ _PASSING = Decline(
     _("Your bank could not be reached."), _("Try again in a few minutes; nothing was charged.")
 )
 
+_CONFIRM = Decline(
+    _("Your bank wants you to confirm this payment yourself."),
+    _("Open the page and confirm it there with your bank."),
+)
+_STOPPED = Decline(
+    _("The permission to charge this card was taken back at your bank."),
+    _("Use another card, or ask your bank to allow it again."),
+)
+
 _DECLINES = {
     "insufficient_funds": Decline(
         _("There was not enough money on the card."),
         _("Try again when there is, or use another card."),
     ),
     "expired_card": Decline(_("The card has expired."), _("Use a card that is still valid.")),
-    "authentication_required": Decline(
-        _("Your bank wants you to confirm this payment yourself."),
-        _("Open the page and confirm it there with your bank."),
-    ),
+    "authentication_required": _CONFIRM,
+    "invoice_payment_intent_requires_action": _CONFIRM,
+    "no_card": Decline(_("There is no card on file."), _("Add a card, and it is done.")),
+    "revocation_of_authorization": _STOPPED,
+    "revocation_of_all_authorizations": _STOPPED,
+    "stop_payment_order": _STOPPED,
     "payment_intent_authentication_failure": Decline(
         _("The payment was not confirmed with your bank."), _("Try again, or use another card.")
     ),
@@ -71,3 +82,27 @@ _DECLINES = {
 def explain_decline(code: str) -> Decline:
     """The words for a decline code of the provider; an unknown one is "did not say why"."""
     return _DECLINES.get(code, NO_REASON)
+
+
+#: The bank wants the customer: a try without them is refused again.
+WANTS_CUSTOMER = frozenset({"authentication_required", "invoice_payment_intent_requires_action"})
+#: The card will not work again, or the network says "do not retry": only another card helps.
+HARD = frozenset(
+    {
+        *("lost_card", "stolen_card", "pickup_card", "restricted_card", "expired_card", "fraudulent"),
+        *("do_not_try_again", "invalid_account", "incorrect_number", "invalid_number", "not_permitted"),
+        *("revocation_of_authorization", "revocation_of_all_authorizations", "stop_payment_order"),
+        *("security_violation", "service_not_allowed", "transaction_not_allowed", "card_not_supported"),
+        *("currency_not_supported", "new_account_information_available", "highest_risk_level"),
+    }
+)
+
+
+def is_hard(code: str) -> bool:
+    """Whether the same card must not be tried again for the same payment (the networks' rules)."""
+    return code in HARD
+
+
+def wants_customer(code: str) -> bool:
+    """Whether the customer has to confirm the payment with their bank (3-D Secure)."""
+    return code in WANTS_CUSTOMER

@@ -161,6 +161,24 @@ classify(
     because=BOOKS,
 )
 classify(
+    "billing.DunningCase",
+    DELETE,
+    name="unpaid_invoices",
+    path="account",
+    exported="""public_id invoice terms status opened_at told_at failures decline block_at end_at blocked_at
+        chosen_on chosen_made_at end_action closed_at""",
+    hidden="id account card_id plan next_step next_at last_step_on closed_reason",
+    key="public_id",
+)
+classify(
+    "billing.DunningAttempt",
+    DELETE,
+    name="payment_attempts",
+    path="case__account",
+    exported="case at outcome reason",
+    hidden="id day card_id instruction",
+)
+classify(
     "billing.Instruction",
     KEEP,
     path="account",

@@ -2,7 +2,8 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from accounts.history import Facts, Formatter, day, money, number, phrase, register
+from accounts.history import Facts, Formatter, choice, day, moment, money, number, phrase, register
+from accounts.models import Terms
 from billing.declines import explain_decline
 from billing.models import Plan, TrialExtension
 
@@ -46,6 +47,7 @@ def register_history() -> None:
     _register_trials()
     _register_money()
     _register_refunds()
+    _register_dunning()
     _register_instructions()
 
 
@@ -131,6 +133,29 @@ def _register_refunds() -> None:
     register("refund.succeeded", _("%(amount)s was refunded."), amount=amount)
     register("refund.failed", _("The refund of %(amount)s came back."), amount=amount)
     register("refund.abandoned", _("The refund of %(amount)s was given up."), amount=amount)
+
+
+def _register_dunning() -> None:
+    register(
+        "dunning.opened",
+        _("A payment failed. Access stays on until %(until)s unless it is paid. %(reason)s"),
+        until=moment("until"),
+        reason=_decline("decline"),
+    )
+    register("dunning.attempted", _("The card on file is tried again."))
+    register("dunning.left_out", _("The card on file was not tried again: it would be refused."))
+    register("dunning.chosen", _("%(day)s was chosen for the next attempt."), day=day("day"))
+    register("dunning.told_late", _("A mail had not left in time, so the dates were moved."))
+    register("dunning.resumed", _("The unpaid invoice is followed up again."))
+    register("dunning.paid", _("The unpaid invoice is paid."))
+    register("dunning.left", _("Nothing more is tried for the unpaid invoice."))
+    register("dunning.void", _("Nothing is owed for the unpaid invoice any more."))
+    register("dunning.written_off", _("The unpaid invoice was written off."))
+    register(
+        "dunning.ended",
+        _("The last attempt has failed: %(action)s."),
+        action=choice("action", Terms.DunningEnd),
+    )
 
 
 def _register_instructions() -> None:

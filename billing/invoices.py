@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from django.db.models import Q
 
 from accounts.models import Account
-from billing.models import Invoice, Refund
+from billing.models import Invoice, InvoiceLine, Refund
 from billing.models.invoice import InvoiceQuerySet
+from billing.refund_rules import PaidInvoice, PaidLine
 
 PAGE = 20
 
@@ -40,3 +41,34 @@ def refunds_of(invoice: Invoice) -> list[Refund]:
     """Refunds on the payments of this invoice, earliest first; those given up are left out."""
     found = Refund.objects.filter(payment__invoice=invoice).exclude(state=Refund.State.ABANDONED)
     return list(found.select_related("payment").order_by("created_at", "pk"))
+
+
+def as_paid_invoice(
+    invoice: Invoice, *, payment: str, paid_cash: int, refunded: int, disputed: int
+) -> PaidInvoice:
+    """The invoice with its lines as the refund rules read it; moments are epoch seconds."""
+    lines = tuple(_line(line) for line in sorted(invoice.lines.all(), key=lambda line: line.pk))
+    starts, ends = [line.starts for line in lines], [line.ends for line in lines]
+    return PaidInvoice(
+        invoice=invoice.provider_id,
+        payment=payment,
+        currency=invoice.currency,
+        lines=lines,
+        paid_cash=paid_cash,
+        paid_credit=invoice.credit_applied,
+        refunded=refunded,
+        disputed=disputed,
+        period_start=min(starts, default=0),
+        period_end=max(ends, default=0),
+        extension_seconds=0,
+    )
+
+
+def _line(line: InvoiceLine) -> PaidLine:
+    return PaidLine(
+        line=line.provider_id,
+        net=line.net,
+        tax=line.tax,
+        starts=int(line.starts_at.timestamp()),
+        ends=int(line.ends_at.timestamp()),
+    )

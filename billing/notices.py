@@ -11,8 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.kinds import Sample
 from accounts.models import Account, Member, Notice, User
 from accounts.notices import Category, NoticeKind, owe, register
-from billing.declines import explain_decline
-from billing.models import Customer, Invoice, Pause, Payment, Refund
+from billing.models import Customer, Pause, Payment, Refund
 
 
 def payers_of(account: Account) -> list[User]:
@@ -35,7 +34,9 @@ def owe_payers(
 
 def register_notices() -> None:
     """Make billing's kinds known; called from `AppConfig.ready`."""
-    for kind in KINDS:
+    from billing.dunning_notices import KINDS as DUNNING
+
+    for kind in (*KINDS, *DUNNING):
         register(kind)
 
 
@@ -75,36 +76,6 @@ def _receipt(notice: Notice, at: dt.datetime) -> dict[str, Any]:
         "renews_at": subscription.renews_at if subscription else None,
         "path": _path(notice, "invoice", number=number) if number else _path(notice, "invoices"),
         **_card(payment.method_brand, payment.method_last4),
-    }
-
-
-def _failed_invoice(notice: Notice) -> Invoice | None:
-    found = Invoice.objects.select_related("subscription__plan")
-    return found.filter(account=notice.account, provider_id=_named(notice)).first()
-
-
-def _is_still_unpaid(notice: Notice, at: dt.datetime) -> bool:
-    """Unpaid, and nobody has said that they leave: a declaration stops the reminders (C6)."""
-    invoice = _failed_invoice(notice)
-    subscription = invoice.subscription if invoice else None
-    return (
-        invoice is not None
-        and invoice.status == Invoice.Status.OPEN
-        and (subscription is None or (subscription.is_live and subscription.cancel_at is None))
-    )
-
-
-def _failure(notice: Notice, at: dt.datetime) -> dict[str, Any]:
-    invoice = _failed_invoice(notice)
-    if invoice is None:
-        raise LookupError(notice.subject)
-    customer = Customer.objects.filter(account=notice.account).first()
-    return {
-        "invoice": invoice,
-        "plan": invoice.subscription.plan if invoice.subscription else None,
-        "decline": explain_decline(str(notice.facts.get("decline", ""))),
-        "path": _path(notice, "invoice_pay", invoice_id=invoice.provider_id),
-        **_card(customer.card_brand if customer else "", customer.card_last4 if customer else ""),
     }
 
 
@@ -184,7 +155,6 @@ def _newest(rows: QuerySet[Any, Any], name: str) -> Callable[[Account, dt.dateti
 
 
 _PAYMENTS = Payment.objects.all()
-_UNPAID = Invoice.objects.filter(status=Invoice.Status.OPEN)
 _CARDS = Customer.objects.exclude(card_id="")
 
 KINDS = (
@@ -195,15 +165,6 @@ KINDS = (
         context=_receipt,
         still_true=lambda notice, at: _payment(notice) is not None,
         sample=_newest(_PAYMENTS, "charge_id"),
-    ),
-    NoticeKind(
-        code="payment_failed",
-        title=_("Your payment did not go through"),
-        why=_("A charge was refused; the mail says why and what helps."),
-        context=_failure,
-        still_true=_is_still_unpaid,
-        topic="invoice",
-        sample=_newest(_UNPAID, "provider_id"),
     ),
     NoticeKind(
         code="refund_sent",

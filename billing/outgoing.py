@@ -15,7 +15,7 @@ from django.db.models import F
 from django.db.models.functions import Coalesce
 
 from accounts.events import SYSTEM, record
-from billing import provider_writes, refunds
+from billing import dunning_attempts, provider_writes, refunds
 from billing.models import Customer, Instruction
 from billing.provider_writes import Answer, Unresolved
 from billing.signals import instruction_done
@@ -131,6 +131,8 @@ def _record(instruction: Instruction, token: str, answer: Answer, *, at: dt.date
         refunds.record_answer(instruction, answer.refund, at=at)
     if instruction.kind == Instruction.Kind.CUSTOMER:
         _record_customer(instruction, answer.ids, at=at)
+    if instruction.kind in (Instruction.Kind.PAY, Instruction.Kind.RETRY):
+        dunning_attempts.record_answer(instruction, at=at)
     instruction_done.send(Instruction, instruction=instruction, at=at)
     return True
 

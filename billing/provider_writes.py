@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from billing.models import Instruction, Subscription
-from billing.stripe_api import Client, ProviderRefund, StripeRefused, calling, keyed, metadata_of
+from billing.declines import wants_customer
+from billing.models import DunningCase, Instruction, Subscription
+from billing.stripe_api import Client, ProviderRefund, StripeRefused, calling, id_of, keyed, metadata_of
 
 #: Marks a draft that is on its way to being voided.
 TO_VOID = "good_terms_void"
@@ -55,11 +56,14 @@ def adopt(instruction: Instruction) -> Answer:
         if not entry:
             raise Unresolved("credit_not_found_after_23_hours")
         return Answer({"balance_transaction": entry})
+    if instruction.kind == Instruction.Kind.RETRY:
+        return _read_invoice(instruction)
     if instruction.kind in (
         Instruction.Kind.SUBSCRIPTION,
         Instruction.Kind.DELETE_CUSTOMER,
         Instruction.Kind.CARD,
         Instruction.Kind.PAY,
+        Instruction.Kind.WRITE_OFF,
     ):
         return write(instruction)  # these state what should be, or read: saying it again changes nothing
     raise Unresolved("unknown_after_23_hours")
@@ -72,6 +76,8 @@ def is_superseded(instruction: Instruction) -> bool:
 
 def read_instead(instruction: Instruction) -> Answer:
     """Outcome unknown and something newer is wanted: read, so that the newer one starts from the truth."""
+    if instruction.kind == Instruction.Kind.RETRY:
+        return _read_invoice(instruction)
     if instruction.kind != Instruction.Kind.SUBSCRIPTION:
         return write(instruction)
     with calling() as stripe:
@@ -98,6 +104,8 @@ def _write_subscription(stripe: Client, instruction: Instruction) -> Answer:
         if desired.get("price"):
             item = current["items"].data[0]
             params |= {"items": [{"id": item.id, "price": desired["price"]}], "proration_behavior": "none"}
+        if "is_billing" in desired:
+            params |= {"pause_collection": "" if desired["is_billing"] else {"behavior": "void"}}
         if desired.get("trial_end") == "now":
             if current.status == "trialing":  # else it has ended already: saying it again would charge again
                 params |= {"trial_end": "now"}
@@ -386,11 +394,44 @@ def _write_payment(stripe: Client, instruction: Instruction) -> Answer:
     seen = str(stripe.v1.invoices.retrieve(provider_id).status)
     if seen != "open" or instruction.attempts > 1:
         return Answer({"invoice": provider_id, "status": seen})
+    answer = _pay(instruction, off_session=False)
+    if desired.get("return_url") and wants_customer(str(answer.ids.get("decline", ""))):
+        return _prepare_confirmation(stripe, instruction)
+    return answer
+
+
+def _prepare_confirmation(stripe: Client, instruction: Instruction) -> Answer:
+    """The bank wants the customer: make the address at which they confirm, and come back from."""
+    desired = instruction.desired
+    made = stripe.v1.invoice_payments.list(params={"invoice": desired["invoice"], "status": "open"})
+    intent = next((id_of(p.payment.payment_intent) for p in made.data if p.payment.payment_intent), "")
+    if not intent:
+        return Answer({"invoice": desired["invoice"], "status": "open"})
+    try:
+        with calling() as inner:
+            asked = inner.v1.payment_intents.confirm(
+                intent,
+                params={"payment_method": desired["payment_method"], "return_url": desired["return_url"]},
+                options=keyed(f"{instruction.idempotency_key}:confirm"),
+            )
+    except StripeRefused as error:
+        if not error.by_bank:
+            raise
+        code = error.decline or error.code
+        return Answer({"invoice": desired["invoice"], "status": "declined", "decline": code})
+    status = "action" if asked.status == "requires_action" else "paid"
+    return Answer({"invoice": desired["invoice"], "status": status})
+
+
+def _pay(instruction: Instruction, *, off_session: bool) -> Answer:
+    """Ask for the money; what the bank says is an answer, anything else that is refused is our fault."""
+    desired = instruction.desired
+    provider_id = desired["invoice"]
     try:
         with calling() as inner:
             paid = inner.v1.invoices.pay(
                 provider_id,
-                params={"payment_method": desired["payment_method"], "off_session": False},
+                params={"payment_method": desired["payment_method"], "off_session": off_session},
                 options=keyed(instruction.idempotency_key),
             )
     except StripeRefused as error:
@@ -398,6 +439,37 @@ def _write_payment(stripe: Client, instruction: Instruction) -> Answer:
             raise
         return Answer({"invoice": provider_id, "status": "declined", "decline": error.decline or error.code})
     return Answer({"invoice": provider_id, "status": str(paid.status)})
+
+
+def _write_retry(stripe: Client, instruction: Instruction) -> Answer:
+    """Charge an unpaid invoice again, without the customer; never for someone who paid or is leaving.
+
+    Sent again after a lost answer it is the same charge, by its key.
+    """
+    provider_id = instruction.desired["invoice"]
+    seen = str(stripe.v1.invoices.retrieve(provider_id).status)
+    if seen != "open" or not DunningCase.objects.unpaid().filter(invoice__provider_id=provider_id).exists():
+        return Answer({"invoice": provider_id, "status": seen})
+    return _pay(instruction, off_session=True)
+
+
+def _read_invoice(instruction: Instruction) -> Answer:
+    """What became of an attempt to charge: read, never charged again."""
+    provider_id = instruction.desired["invoice"]
+    with calling() as stripe:
+        return Answer(
+            {"invoice": provider_id, "status": str(stripe.v1.invoices.retrieve(provider_id).status)}
+        )
+
+
+def _write_off(stripe: Client, instruction: Instruction) -> Answer:
+    """Mark an open invoice as uncollectible; one that is not open any more stays as it is."""
+    provider_id = instruction.desired["invoice"]
+    seen = str(stripe.v1.invoices.retrieve(provider_id).status)
+    if seen == "open":
+        key = _key_of_state(instruction)
+        seen = str(stripe.v1.invoices.mark_uncollectible(provider_id, options=keyed(key)).status)
+    return Answer({"invoice": provider_id, "status": seen})
 
 
 def _write_card(stripe: Client, instruction: Instruction) -> Answer:
@@ -435,6 +507,8 @@ _WRITES: dict[str, Callable[[Client, Instruction], Answer]] = {
     Instruction.Kind.SUBSCRIBE: _write_new_subscription,
     Instruction.Kind.CARD: _write_card,
     Instruction.Kind.PAY: _write_payment,
+    Instruction.Kind.RETRY: _write_retry,
+    Instruction.Kind.WRITE_OFF: _write_off,
     Instruction.Kind.SUBSCRIPTION: _write_subscription,
     Instruction.Kind.REFUND: _write_refund,
     Instruction.Kind.CREDIT: _write_credit,

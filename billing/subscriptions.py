@@ -136,11 +136,13 @@ def steer_subscription(
     paid_end: dt.datetime | Literal["now"] | None = None,
     open_invoices: dict[str, Any] | None = None,
     price: str = "",
+    is_billing: bool | None = None,
 ) -> Instruction | None:
     """Tell the provider what should be: `ends` is never, period_end or now.
 
     `paid_end` moves the end of what is paid (no proration, nothing charged before it; "now" charges now);
-    `open_invoices` says what becomes of each unpaid invoice. What an earlier instruction wanted and
+    `open_invoices` says what becomes of each unpaid invoice; without `is_billing` no period that begins
+    is billed, until it is given again. What an earlier instruction wanted and
     could not yet say is carried on. A local subscription needs nothing said: None.
     """
     if subscription.is_local:
@@ -155,6 +157,8 @@ def steer_subscription(
         desired["open_invoices"] = open_invoices
     if price:
         desired["price"] = price
+    if is_billing is not None:
+        desired["is_billing"] = is_billing
     return instruct(
         subscription.account,
         kind=Instruction.Kind.SUBSCRIPTION,

@@ -13,6 +13,9 @@ from django.db import transaction
 from accounts.events import PROVIDER, record
 from accounts.models import Account
 from accounts.states import move_account
+from billing.dunning_attempts import try_new_card
+from billing.dunning_cases import is_chased
+from billing.dunning_ends import follow_end
 from billing.locks import writing_customer
 from billing.models import Customer, Invoice, Plan, Refund, Subscription, TrialExtension
 from billing.notices import owe_payers
@@ -86,6 +89,7 @@ def _apply_subscription(customer: Customer, fetched: Any, *, at: dt.datetime) ->
         kind = "free_time" if _is_free_time(row) else row.status
         record(account, f"subscription.{kind}", by=PROVIDER, at=at, subject=f"subscription:{row.public_id}")
         _open_account(account, row, at=at)
+        follow_end(row, at=at)
     subscription_changed.send(Subscription, subscription=row, before=before, at=at)
 
 
@@ -158,11 +162,13 @@ def _open_account(account: Account, row: Subscription, *, at: dt.datetime) -> No
 
     Only an account that was shut gets its access back here: the end of access of one that is
     leaving or paused was set by whoever decided that. A pushed end makes the provider say
-    `trialing`; whoever has paid is not on trial.
+    `trialing`; whoever has paid is not on trial. While an invoice is unpaid its case decides.
     """
     on_trial = row.status == Subscription.Status.TRIALING and row.first_paid_at is None
     wanted = Account.State.TRIALING if on_trial else Account.State.ACTIVE
     if row.status not in ("active", "trialing") or account.state in (wanted, Account.State.ERASED):
+        return
+    if is_chased(account):
         return
     columns = {} if account.state in Account.OPEN_STATES else {"access_ends_at": None}
     move_account(account, wanted, by=PROVIDER, at=at, reason=f"subscription.{row.status}", **columns)
@@ -235,3 +241,6 @@ def _apply_card(customer: Customer, method: Any, *, at: dt.datetime) -> None:
         card_fingerprint=(card.fingerprint or "") if card else "",
         synced_at=at,
     )
+    if before != method.id:
+        customer.refresh_from_db()
+        try_new_card(customer, at=at)

@@ -1,18 +1,24 @@
 """Writing invoices, payments, refunds and disputes from the provider's objects, as `billing.sync` does."""
 
 import datetime as dt
+import logging
 from typing import Any
 
 from django.db import transaction
 
 from accounts.events import PROVIDER, record
 from accounts.models import Account
-from billing import refunds
+from billing import dunning_cases, refunds
 from billing.locks import writing_customer
 from billing.models import Customer, Dispute, Invoice, InvoiceLine, Payment, Refund, Subscription
 from billing.notices import owe_payers
 from billing.signals import payment_received
 from billing.stripe_api import calling, id_of, instant, metadata_of, moment, optional
+
+logger = logging.getLogger(__name__)
+
+#: News of a first failure comes within minutes; after an outage of ours, within days.
+LATE_NEWS = dt.timedelta(days=21)
 
 
 def sync_invoice(customer: Customer, provider_id: str, *, at: dt.datetime) -> list[str]:
@@ -45,6 +51,8 @@ def _last_decline(provider_id: str) -> str:
         )
         for made in tried.data:
             intent: Any = made.payment.payment_intent
+            if intent and intent.status == "requires_action":
+                return "authentication_required"
             error = optional(intent, "last_payment_error") if intent else None
             if error:
                 return str(optional(error, "decline_code") or optional(error, "code") or "")
@@ -81,27 +89,37 @@ def _apply_invoice(
             amount=row.amount_due,
             currency=row.currency,
         )
-    if row.attempt_count > tried and row.status == Invoice.Status.OPEN:
-        _tell_failure(row, decline, at=at)
+    has_failed = row.attempt_count > tried and row.status == Invoice.Status.OPEN
+    if has_failed:
+        _record_failure(row, decline, at=at)
+    dunning_cases.follow_invoice(
+        row, decline, is_new_failure=has_failed, at=at, failed_at=_first_try(fetched, at=at)
+    )
 
 
-def _tell_failure(invoice: Invoice, decline: str, *, at: dt.datetime) -> None:
-    """The provider tried to charge and could not. At the start the page says so itself: no mail."""
-    subject = f"invoice:{invoice.provider_id}"
+def _first_try(fetched: Any, *, at: dt.datetime) -> dt.datetime:
+    """When the provider tried it first: as it issued the invoice, unless that is long ago."""
+    issued = moment(fetched.status_transitions.finalized_at)
+    return issued if issued is not None and at - issued < LATE_NEWS else at
+
+
+def _record_failure(invoice: Invoice, decline: str, *, at: dt.datetime) -> None:
+    """The provider tried to charge and could not. Only a first attempt is its own: the others are ours."""
     record(
         invoice.account,
         "payment.failed",
         by=PROVIDER,
         at=at,
-        subject=subject,
+        subject=f"invoice:{invoice.provider_id}",
         amount=invoice.amount_remaining,
         currency=invoice.currency,
         decline=decline,
     )
-    if invoice.billing_reason != "subscription_create":
-        period = f"{invoice.provider_id}:{invoice.attempt_count}"
-        facts = {"decline": decline}
-        owe_payers(invoice.account, "payment_failed", period=period, subject=subject, at=at, facts=facts)
+    if invoice.next_attempt_at is not None and invoice.billing_reason != "subscription_create":
+        logger.critical(
+            "the provider tries again by itself: switch its retries off",
+            extra={"invoice": invoice.provider_id},
+        )
 
 
 def _invoice_columns(fetched: Any, lines: list[Any]) -> dict[str, Any]:
@@ -223,9 +241,9 @@ def _welcome(account: Account, payment: Payment, *, at: dt.datetime) -> None:
         Subscription.objects.filter(pk=payment.invoice.subscription_id, first_paid_at=None).update(
             first_paid_at=payment.paid_at
         )
-    owe_payers(
-        account, "payment_received", period=payment.charge_id, subject=f"payment:{payment.charge_id}", at=at
-    )
+    if not dunning_cases.is_settled_by(payment, at=at):
+        subject = f"payment:{payment.charge_id}"
+        owe_payers(account, "payment_received", period=payment.charge_id, subject=subject, at=at)
     payment_received.send(Payment, payment=payment, at=at)
 
 

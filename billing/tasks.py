@@ -7,8 +7,21 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import clock
 from accounts.jobs import HOUR, MINUTE, Outcome, Touches, beat_job, jobs, start_job
-from billing import backfill, cards, inbox, mirror, outgoing, reconciliation, sync, trial_sweep
-from billing.models import Customer, Incoming, Instruction, TrialStep
+from billing import (
+    backfill,
+    card_expiry,
+    cards,
+    dunning_sweep,
+    inbox,
+    mirror,
+    outgoing,
+    reconciliation,
+    sync,
+    trial_sweep,
+)
+from billing.models import Customer, DunningCase, Incoming, Instruction, TrialStep
+
+DAY = dt.timedelta(days=1)
 
 
 @beat_job(
@@ -75,3 +88,26 @@ def reconcile(*, at: dt.datetime) -> int:
 def run_trials(*, at: dt.datetime) -> Outcome:
     """Reminders, ends, freezes and thank-yous of trials, each on its moment."""
     return trial_sweep.run_trials(at=at)
+
+
+@beat_job(
+    "billing.run_dunning",
+    title=_("Follow up unpaid invoices"),
+    every=MINUTE,
+    due=lambda at: DunningCase.objects.due(at),
+    touches=Touches.MONEY,
+)
+def run_dunning(*, at: dt.datetime) -> int:
+    """Take the steps of unpaid invoices that have come: attempts, the end of access, the end."""
+    return dunning_sweep.run_dunning(at=at)
+
+
+@beat_job(
+    "billing.owe_card_notices",
+    title=_("Say that a card expires before the next charge"),
+    every=DAY,
+    due=lambda at: card_expiry.expiring_before_renewal(at),
+)
+def owe_card_notices(*, at: dt.datetime) -> int:
+    """Once a day: cards that expire before the next renewal, 30 and 7 days before it."""
+    return card_expiry.owe_card_notices(at=at)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from billing import views, views_paying, views_trials, webhooks
+from billing import views, views_dunning, views_paying, views_trials, webhooks
 
 urlpatterns = [
     path("webhooks/stripe/", webhooks.stripe_webhook, name="stripe_webhook"),
@@ -31,4 +31,11 @@ urlpatterns = [
         views_paying.invoice_pay_known,
         name="invoice_pay_known",
     ),
+    path("a/<slug:account_id>/invoices/<str:invoice_id>/bank/", views_dunning.bank, name="invoice_bank"),
+    path("a/<slug:account_id>/invoices/<str:invoice_id>/day/", views_dunning.choose, name="choose_day"),
+    path("pay/<str:token>/", views_dunning.pay_link, name="pay_link"),
+    path("pay/<str:token>/start/", views_dunning.pay_link_start, name="pay_link_start"),
+    path("pay/<str:token>/confirm/", views_dunning.pay_link_confirm, name="pay_link_confirm"),
+    path("pay/<str:token>/bank/", views_dunning.pay_link_bank, name="pay_link_bank"),
+    path("pay/<str:token>/done/", views_dunning.pay_link_done, name="pay_link_done"),
 ]

@@ -69,7 +69,7 @@ def pay(request: AccountRequest, code: str) -> HttpResponse:
 def pay_start(request: AccountRequest, code: str) -> HttpResponse:
     """Prepare the payment for the form: JSON with the intent's kind and client secret."""
     plan = get_object_or_404(Plan.objects.on_offer(request.account.currency).filter(amount__gt=0), code=code)
-    return _started(
+    return started(
         lambda: checkout.start_checkout(request.account, plan, by=By.customer(request.user), at=clock.now())
     )
 
@@ -105,7 +105,9 @@ def card(request: AccountRequest) -> HttpResponse:
         mode="setup",
         currency=account.currency,
     )
-    return render(request, "billing/card.html", _page(request) | {"customer": customer, "form": form})
+    unpaid = Invoice.objects.filter(account=account, dunning_case__status__in=("open", "ended"))
+    context = {"customer": customer, "form": form, "unpaid": unpaid.unpaid().first()}
+    return render(request, "billing/card.html", _page(request) | context)
 
 
 @require_POST
@@ -114,7 +116,7 @@ def card(request: AccountRequest) -> HttpResponse:
 def card_start(request: AccountRequest) -> HttpResponse:
     """Prepare the form for a new card."""
     by = By.customer(request.user)
-    return _started(lambda: Checkout("setup", start_card(request.account, by=by, at=clock.now())))
+    return started(lambda: Checkout("setup", start_card(request.account, by=by, at=clock.now())))
 
 
 @require_safe
@@ -124,7 +126,9 @@ def card_start(request: AccountRequest) -> HttpResponse:
 def invoice_pay(request: AccountRequest, invoice_id: str) -> HttpResponse:
     """Pay an unpaid invoice: with the card on file, or with another."""
     account = request.account
-    found = get_object_or_404(issued(account).select_related("subscription__plan"), provider_id=invoice_id)
+    found = get_object_or_404(
+        issued(account).select_related("subscription__plan", "dunning_case"), provider_id=invoice_id
+    )
     if found.status != Invoice.Status.OPEN:
         return redirect("invoice", account.public_id, found.number)
     form = _form(
@@ -135,7 +139,8 @@ def invoice_pay(request: AccountRequest, invoice_id: str) -> HttpResponse:
         amount=found.amount_remaining,
         currency=found.currency,
     )
-    context = {"invoice": found, "customer": _customer(request), "form": form}
+    case = getattr(found, "dunning_case", None)
+    context = {"invoice": found, "case": case, "customer": _customer(request), "form": form}
     return render(request, "billing/invoice_pay.html", _page(request) | context)
 
 
@@ -145,7 +150,7 @@ def invoice_pay(request: AccountRequest, invoice_id: str) -> HttpResponse:
 def invoice_pay_start(request: AccountRequest, invoice_id: str) -> HttpResponse:
     """Prepare the form for this invoice."""
     found = get_object_or_404(issued(request.account), provider_id=invoice_id)
-    return _started(lambda: checkout.invoice_form(found))
+    return started(lambda: checkout.invoice_form(found))
 
 
 @require_POST
@@ -156,11 +161,18 @@ def invoice_pay_known(request: AccountRequest, invoice_id: str) -> HttpResponse:
     found = get_object_or_404(issued(request.account), provider_id=invoice_id)
     back = reverse("invoice_pay", args=[request.account.public_id, invoice_id])
     try:
-        outcome = checkout.pay_invoice(found, by=By.customer(request.user), at=clock.now())
+        outcome = checkout.pay_invoice(
+            found,
+            by=By.customer(request.user),
+            at=clock.now(),
+            return_url=request.build_absolute_uri(_done(request, what="invoice", invoice=invoice_id)),
+        )
     except WrongState:
         return _changed(request)
     except OUTAGE:
         return _unreachable(request, back)
+    if outcome.code == "action":
+        return redirect("invoice_bank", request.account.public_id, invoice_id)
     return _answered(request, outcome, back=back, done=_done(request, what="invoice", invoice=invoice_id))
 
 
@@ -232,7 +244,7 @@ def _form(
     }
 
 
-def _started(start: Any) -> JsonResponse:
+def started(start: Any) -> JsonResponse:
     """The answer to the form's script: what to confirm, or in words why not."""
     try:
         made: Checkout = start()

@@ -31,6 +31,7 @@ TIMETABLE = {
     "billing.send_instructions": every_minute,
     "billing.apply_events": every_minute,
     "billing.run_trials": every_minute,
+    "billing.run_dunning": every_minute,
     "offboarding.complete_due": every_minute,
     "offboarding.resume_pauses": every_minute,
     "offboarding.run_exports": every_minute,
@@ -42,6 +43,7 @@ TIMETABLE = {
     "billing.backfill": hourly,
     "billing.reconcile": hourly,
     "accounts.forget_webhooks": hourly,
+    "billing.owe_card_notices": hourly,
     "accounts.audit": hourly,
     "accounts.forget_old_runs": hourly,
 }

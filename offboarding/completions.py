@@ -39,6 +39,7 @@ LEAVING_COLUMNS = (
     "declared_zone",
     "quote__terms__retrieval_days",
     "quote__terms__retention_days",
+    "via",
 )
 
 
@@ -132,7 +133,11 @@ def complete_cancellations(accounts: list[int], *, at: dt.datetime) -> int:
         closed_at={row.account: row.effective_at for row in rows},
     )
     retention.close_data_many([row.promise() for row in rows], by=SYSTEM, at=at)
-    told = [notices.Owed(row.account, row.public_id, subject=refs[row.account]) for row in rows]
+    told = [
+        notices.Owed(row.account, row.public_id, subject=refs[row.account])
+        for row in rows
+        if row.via != Cancellation.Via.UNPAID
+    ]
     notices.owe_many("leaving_completed", told, at=at)
     return len(rows)
 
@@ -148,6 +153,7 @@ class _Leaving(NamedTuple):
     zone: str
     retrieval_days: int
     retention_days: int
+    via: str
 
     def promise(self) -> retention.Promise:
         """Until when its data is kept, as the quote's terms say."""
@@ -185,6 +191,8 @@ def complete_cancellation(cancellation: Cancellation, *, at: dt.datetime) -> boo
             closed_at=cancellation.effective_at,
         )
     date_the_data(cancellation, account, at=at)
+    if cancellation.via == Cancellation.Via.UNPAID:
+        return True  # its one mail has said so, with what becomes of the data
     notices.owe(
         account,
         "leaving_completed",

@@ -13,6 +13,7 @@ from accounts.events import PROVIDER, SYSTEM, By, record
 from accounts.ids import new_id
 from accounts.models import Account, Member, User
 from accounts.recipients import payers, teammates
+from billing.dunning_cases import stop_for_leaving
 from billing.models import Invoice, Subscription
 from billing.subscriptions import steer_subscription
 from offboarding import receipts
@@ -73,6 +74,7 @@ def declare_cancellation(
         until=safe.access_ends_at.isoformat(),
     )
     _stop_renewal(cancellation, safe, by=by, at=at)
+    stop_for_leaving(account, by=by, at=at)
     limit_access(account, safe.access_ends_at, at=at)
     _tell(cancellation, at=at)
     return cancellation
@@ -138,15 +140,22 @@ def choose_again(
 
 @transaction.atomic
 def adopt_cancellation(
-    subscription: Subscription, *, ends_at: dt.datetime, at: dt.datetime
+    subscription: Subscription,
+    *,
+    ends_at: dt.datetime,
+    at: dt.datetime,
+    via: str = Cancellation.Via.PROVIDER,
 ) -> Cancellation | None:
-    """Someone cancelled at the provider's side: a declaration like any other, with a receipt and a date."""
+    """Someone cancelled at the provider's side, or an invoice was never paid and the terms end it so.
+
+    It is kept as a declaration like any other, with a receipt and a date for the data.
+    """
     account = Account.objects.select_for_update().select_related("terms").get(pk=subscription.account_id)
     if Cancellation.objects.open().filter(account=account).exists():
         return None
     facts = read_situation(account, at=at)
     outcome = decide_outcome(leaving_terms(account.terms), facts, Ending.STOP_RENEWING)
-    cancellation = _create(account, facts, outcome, outcome, at=at, via=Cancellation.Via.PROVIDER)
+    cancellation = _create(account, facts, outcome, outcome, at=at, via=via)
     Cancellation.objects.filter(pk=cancellation.pk).update(
         subscription=subscription, effective_at=ends_at, billing_ends_at=ends_at
     )
@@ -158,10 +167,11 @@ def adopt_cancellation(
         at=at,
         subject=cancellation.ref,
         ending=cancellation.ending,
-        via=Cancellation.Via.PROVIDER,
+        via=via,
         until=ends_at.isoformat(),
     )
     mark_scheduled(cancellation, at=at)
+    stop_for_leaving(account, by=PROVIDER, at=at)
     limit_access(account, ends_at, at=at)
     _tell(cancellation, at=at)
     return cancellation

@@ -8,8 +8,9 @@ from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
 
 from accounts.law import withdrawal_days
 from accounts.models import Acceptance, Account, Member
-from billing.models import Instruction, Invoice, InvoiceLine, Pause, Payment, Refund, Subscription
-from billing.refund_rules import PaidInvoice, PaidLine, RefundFacts
+from billing.invoices import as_paid_invoice
+from billing.models import DunningCase, Instruction, Invoice, Pause, Payment, Refund, Subscription
+from billing.refund_rules import PaidInvoice, RefundFacts
 from offboarding.models import Reservation
 from offboarding.situation import Situation, Start
 
@@ -56,6 +57,7 @@ def read_situation(account: Account, *, at: dt.datetime, of: Subscription | None
         last_free_days_at=_epoch(given[-1].cancellation.confirmed_at) if given else None,
         billing=billing,
         unpaid=tuple(_unpaid_invoice(i) for i in open_),
+        unpaid_until=_epoch(around["unpaid_until"]) if open_ else None,
         charging=sum(i.amount_due for i in invoices if i.status == Invoice.Status.DRAFT),
     )
 
@@ -73,7 +75,9 @@ def _around(account: Account, *, cards: set[str]) -> dict[str, Any]:
     to_the_card = voluntary.exclude(**mine).filter(payment__method_fingerprint__in=cards)
     seats = Member.objects.current().filter(**mine).order_by().values("account")
     rows = Account.objects.filter(pk=account.pk)
+    chased = DunningCase.objects.filter(invoice__status=Invoice.Status.OPEN, **mine).order_by("block_at")
     found = rows.values(
+        unpaid_until=Subquery(chased.values("block_at")[:1]),
         last_voluntary_refund=Subquery(refunds.values("created_at")[:1]),
         last_card_refund=Subquery(to_the_card.values("created_at")[:1]),
         seats=Subquery(seats.annotate(number=Count("pk")).values("number")),
@@ -205,7 +209,7 @@ def _runs_on(invoice: Invoice, gifts: list[FreeTime], at: dt.datetime) -> bool:
 def _paid_invoice(invoice: Invoice, gifts: list[FreeTime], credited: dict[str, int]) -> PaidInvoice:
     payment: Payment | None = next(iter(invoice.payments.all()), None)
     gift = _given_within(invoice, gifts)
-    plain = _as_paid(
+    plain = as_paid_invoice(
         invoice,
         payment=payment.provider_id if payment else "",
         paid_cash=payment.amount if payment else 0,
@@ -221,35 +225,7 @@ def _paid_invoice(invoice: Invoice, gifts: list[FreeTime], credited: dict[str, i
 
 
 def _unpaid_invoice(invoice: Invoice) -> PaidInvoice:
-    return _as_paid(invoice, payment="", paid_cash=invoice.amount_paid, refunded=0, disputed=0)
-
-
-def _as_paid(invoice: Invoice, *, payment: str, paid_cash: int, refunded: int, disputed: int) -> PaidInvoice:
-    lines = tuple(_line(line) for line in sorted(invoice.lines.all(), key=lambda line: line.pk))
-    starts, ends = [line.starts for line in lines], [line.ends for line in lines]
-    return PaidInvoice(
-        invoice=invoice.provider_id,
-        payment=payment,
-        currency=invoice.currency,
-        lines=lines,
-        paid_cash=paid_cash,
-        paid_credit=invoice.credit_applied,
-        refunded=refunded,
-        disputed=disputed,
-        period_start=min(starts, default=0),
-        period_end=max(ends, default=0),
-        extension_seconds=0,
-    )
-
-
-def _line(line: InvoiceLine) -> PaidLine:
-    return PaidLine(
-        line=line.provider_id,
-        net=line.net,
-        tax=line.tax,
-        starts=int(line.starts_at.timestamp()),
-        ends=int(line.ends_at.timestamp()),
-    )
+    return as_paid_invoice(invoice, payment="", paid_cash=invoice.amount_paid, refunded=0, disputed=0)
 
 
 def _epoch(moment: dt.datetime | None) -> int | None:

@@ -27,7 +27,7 @@ class LeavingTerms:
 
     refund: RefundTerms
     refund_arrival_days: int
-    dunning_grace_days: int
+    dunning_block_day: int
     open_invoice: str
     free_days: int
     free_days_claim_days: int
@@ -115,8 +115,15 @@ def _paid_until(terms: LeavingTerms, facts: Situation, at: dt.datetime) -> dt.da
         return periods.end_of_local_day(at, facts.zone)
     end = _moment(facts.period_end) if facts.period_end else at
     if facts.start == Start.PAST_DUE and facts.unpaid_since is not None:
-        end = min(end, _end_of_day_after(_moment(facts.unpaid_since), terms.dunning_grace_days, facts.zone))
+        end = min(end, _unpaid_until(terms, facts, facts.unpaid_since))
     return max(end, at)
+
+
+def _unpaid_until(terms: LeavingTerms, facts: Situation, unpaid_since: int) -> dt.datetime:
+    """The day that the first mail about the failure said; before that mail, the day that it will say."""
+    if facts.unpaid_until is not None:
+        return _moment(facts.unpaid_until)
+    return _end_of_day_after(_moment(unpaid_since), terms.dunning_block_day, facts.zone)
 
 
 def _refund(terms: LeavingTerms, facts: Situation, ending: str) -> RefundResult:

@@ -61,7 +61,7 @@ def leaving_terms(terms: Terms) -> LeavingTerms:
             once_per_months=terms.refund_once_per_months,
         ),
         refund_arrival_days=terms.refund_arrival_days,
-        dunning_grace_days=terms.dunning_grace_days,
+        dunning_block_day=terms.dunning_block_day,
         open_invoice=terms.open_invoice,
         free_days=terms.free_days,
         free_days_claim_days=terms.free_days_claim_days,

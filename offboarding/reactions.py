@@ -4,7 +4,8 @@ import datetime as dt
 from typing import Any
 
 from accounts.events import PROVIDER, SYSTEM, record
-from accounts.models import Account
+from accounts.models import Account, Terms
+from billing.dunning_ends import ended_by_dunning
 from billing.models import Instruction, Payment, Refund, Subscription
 from billing.periods import end_of_local_day
 from billing.refunds import make_refund
@@ -39,7 +40,7 @@ def follow_subscription(
     open_ = declared.open().select_related("account").first()
     if subscription.status == Subscription.Status.CANCELED and before["status"] in Subscription.LIVE:
         if not declared.exists():
-            adopt_cancellation(subscription, ends_at=subscription.ended_at or at, at=at)
+            _adopt_end(subscription, at=at)
     elif subscription.is_live and subscription.cancel_at and not before["cancel_at"] and open_ is None:
         adopt_cancellation(subscription, ends_at=subscription.cancel_at, at=at)
     elif subscription.is_live and before["cancel_at"] and not subscription.cancel_at and open_ is not None:
@@ -47,6 +48,20 @@ def follow_subscription(
     if subscription.status in ("active", "trialing") and before["status"] not in Subscription.LIVE:
         settle_earlier_leaving(subscription, by=PROVIDER, at=at)
         keep_data_of_who_came_back(subscription.account, by=PROVIDER, at=at)
+
+
+def _adopt_end(subscription: Subscription, *, at: dt.datetime) -> None:
+    """It has ended, and nobody declared it here: at the provider's side, or because it was never paid.
+
+    Whoever moved to the free plan then has not left.
+    """
+    case = ended_by_dunning(subscription)
+    if case is None:
+        adopt_cancellation(subscription, ends_at=subscription.ended_at or at, at=at)
+    elif case.end_action == Terms.DunningEnd.CANCEL:
+        adopt_cancellation(
+            subscription, ends_at=subscription.ended_at or at, at=at, via=Cancellation.Via.UNPAID
+        )
 
 
 def _was_kept_there(subscription: Subscription, open_: Cancellation, *, at: dt.datetime) -> None:

@@ -31,6 +31,7 @@ class Start(StrEnum):
 class Situation:
     """The facts; moments are epoch seconds, amounts minor units.
 
+    `unpaid_until` is the day that the mails about an unpaid invoice say: access ends with it.
     `charging` is what is about to be charged for a period that has begun: the provider issues the
     invoice of a renewal and charges it about an hour later.
     """
@@ -46,6 +47,7 @@ class Situation:
     billing: RefundFacts
     unpaid: tuple[PaidInvoice, ...]
     charging: int = 0
+    unpaid_until: int | None = None
 
     @property
     def is_pause_to_come(self) -> bool:

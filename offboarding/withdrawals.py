@@ -10,6 +10,7 @@ from accounts.errors import NotAllowed, WrongState
 from accounts.events import By, record
 from accounts.models import Account, Member, User
 from accounts.recipients import payers, teammates
+from billing.dunning_cases import resume_after_leaving
 from billing.models import Invoice, Pause, Subscription
 from billing.subscriptions import steer_subscription
 from billing.trial_steps import access_end_of
@@ -70,6 +71,7 @@ def take_back(cancellation: Cancellation, account: Account, *, by: By, at: dt.da
             cancellation.subscription, ends="never", at=at, by=by, open_invoices=_collect_again(cancellation)
         )
     limit_access(account, _end_by_itself(account), at=at)
+    resume_after_leaving(account, by=by, at=at)
     Reservation.objects.filter(cancellation=cancellation, status=Reservation.Status.RESERVED).update(
         status=Reservation.Status.RELEASED, closed_at=at
     )

@@ -156,6 +156,13 @@ def authenticate(world: World, body: Doc, id: str) -> Doc:
     return public(module.finish_authentication(world, intent, passed=body.get("passed", True)))
 
 
+def bank_says(world: World, body: Doc, id: str) -> Doc:
+    """From now on the bank declines this card with `{"decline": code}`; null: it pays again."""
+    method = world.need("payment_method", id)
+    method["_"]["bank"] = body.get("decline")
+    return public(world.save(method))
+
+
 def age_keys(world: World, body: Doc) -> Doc:
     """Make the account's idempotency keys `hours` older."""
     return {"aged": idempotency.age(world.store, world.account, float(body.get("hours", 24)))}
@@ -184,6 +191,7 @@ ACTIONS: list[tuple[str, str, Callable[..., Doc]]] = [
     ("POST", "/_sandbox/disputes/<id>/win", win_dispute),
     ("POST", "/_sandbox/disputes/<id>/lose", lose_dispute),
     ("POST", "/_sandbox/intents/<id>/authenticate", authenticate),
+    ("POST", "/_sandbox/payment_methods/<id>/bank", bank_says),
     ("POST", "/_sandbox/idempotency/age", age_keys),
     ("POST", "/_sandbox/reset", reset),
 ]

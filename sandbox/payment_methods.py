@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,10 +32,14 @@ def billing_details(params: Doc) -> Doc:
 
 
 def card_of(method: Doc) -> cards.Card:
-    """How the card behind a PaymentMethod behaves."""
+    """How the card behind a PaymentMethod behaves: as its number says, or as the bank does since."""
     card = cards.card_numbered(method["_"]["number"])
     assert card is not None
-    return card
+    if "bank" not in method["_"]:
+        return card
+    said: str | None = method["_"]["bank"]
+    code = said if said in cards.MESSAGES and said != "insufficient_funds" else "card_declined"
+    return replace(card, decline=(code, said) if said else None)
 
 
 def resolve(world: World, id: str, param: str = "payment_method") -> Doc:

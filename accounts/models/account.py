@@ -239,6 +239,7 @@ class Link(models.Model):
         UNDO = "undo", _("undo")
         INVITATION = "invitation", _("invitation")
         MORE_TIME = "more_time", _("more time for a trial")
+        PAY = "pay", _("paying an invoice")
 
     purpose = models.CharField(max_length=12, choices=Purpose)
     account = models.ForeignKey(Account, models.CASCADE, related_name="links")

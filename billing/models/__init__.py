@@ -1,6 +1,7 @@
 """What an account pays for, what Stripe knows of it, and what travels between the two."""
 
 from billing.models.customer import Customer
+from billing.models.dunning import DunningAttempt, DunningCase
 from billing.models.incoming import Incoming
 from billing.models.instruction import Instruction
 from billing.models.invoice import Invoice, InvoiceLine
@@ -13,6 +14,8 @@ from billing.models.trial import TrialAllowance, TrialExtension, TrialRequest, T
 __all__ = [
     "Customer",
     "Dispute",
+    "DunningAttempt",
+    "DunningCase",
     "Incoming",
     "Instruction",
     "Invoice",

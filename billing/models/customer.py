@@ -1,6 +1,7 @@
 """The account as the provider knows it."""
 
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 
@@ -27,6 +28,9 @@ class Customer(models.Model):
     class Meta:
         verbose_name = _("customer")
         verbose_name_plural = _("customers")
+        indexes = [
+            models.Index(fields=["card_expires"], name="customer_card_expires", condition=~Q(card_expires=""))
+        ]
 
     def __str__(self) -> str:
         return self.provider_id

@@ -53,6 +53,8 @@ class Instruction(models.Model):
         SUBSCRIBE = "subscribe", _("new subscription")
         CARD = "card", _("card to charge")
         PAY = "pay", _("payment by the customer")
+        RETRY = "retry", _("attempt to charge an unpaid invoice")
+        WRITE_OFF = "write_off", _("an unpaid invoice written off")
         SUBSCRIPTION = "subscription", _("state of a subscription")
         REFUND = "refund", _("refund")
         CREDIT = "credit", _("credit")

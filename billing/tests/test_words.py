@@ -15,6 +15,7 @@ from accounts.models import Account, Event, Member, Notice
 from accounts.notices import kinds, render_notice
 from accounts.tests.worlds import NOON, make_account, owner_of
 from billing.declines import NO_REASON, explain_decline
+from billing.dunning_cases import open_case
 from billing.models import Customer, Invoice, Pause, Payment, Plan, Refund, Subscription
 from billing.notices import KINDS
 
@@ -137,6 +138,7 @@ def test_every_mail_can_be_written_in_every_language(kind: str, language: str) -
 )
 def test_a_mail_asks_the_facts_again(kind: str, change: dict[str, Any], is_true: bool) -> None:
     account, subjects = story()
+    open_case(Invoice.objects.get(), "insufficient_funds", at=NOON)
     models = {"invoice": Invoice, "subscription": Subscription, "refund": Refund, "customer": Customer}
     for name, columns in change.items():
         models[name].objects.update(**columns)

@@ -183,7 +183,12 @@ def advance(clock: TurnableClock, to: dt.datetime) -> None:
     while clock.now() < to:
         moment = min(to, clock.now() + HOP)
         clock.turn_to(moment)
-        turn_test_clocks(clocks_of_customers(), moment, hop=HOP)
+        let_the_provider_follow(moment)
         run_worker()
         if moment == to:
             return
+
+
+def let_the_provider_follow(moment: dt.datetime) -> None:
+    """Turn every customer's test clock to `moment`."""
+    turn_test_clocks(clocks_of_customers(), moment, hop=HOP)

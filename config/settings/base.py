@@ -150,6 +150,7 @@ ACCOUNT_RATE_LIMITS = {
     "login": "30/m/ip",
     "request_login_code": "20/m/ip,3/m/key",
     "public_form": "10/m/ip,60/h/ip",
+    "pay_link": "60/m/ip,600/h/ip",
 }
 #: How many proxies of ours stand before the web process: whose word on the client's address counts.
 ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)

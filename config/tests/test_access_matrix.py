@@ -140,6 +140,7 @@ def world():
             "invitation": make_link(account, Link.Purpose.INVITATION, str(offered.pk), at=at),
             "receipt": receipts.receipt_path(cancellation),
             "undo": "undo",
+            "pay_link": make_link(account, Link.Purpose.PAY, invoice.provider_id, at=at),
         },
         browsers={
             "anonymous": Client(),

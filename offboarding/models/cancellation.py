@@ -95,6 +95,7 @@ class Cancellation(models.Model):
         SELF = "self", _("by the customer")
         STAFF = "staff", _("by support for a caller")
         PROVIDER = "provider", _("at the payment provider")
+        UNPAID = "unpaid", _("by itself: an invoice was not paid")
 
     OPEN: ClassVar[tuple[str, ...]] = ("received", "scheduled")
     MOVES: ClassVar[dict[str, frozenset[str]]] = {

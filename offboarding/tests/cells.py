@@ -24,7 +24,7 @@ ACCESS = {
     "today": "to the end of the day",
     "paid": "to the end of what is paid",
     "trial": "to the end of the trial",
-    "grace": "7 days from the failure",
+    "grace": "to the day that the mails about the failure say, 7 days after it",
     "resume": "none in the pause; closes when it would end",
     "paid+14": "to the end of what is paid, and 14 days more",
     "trial+14": "to the end of the trial, and 14 days more",

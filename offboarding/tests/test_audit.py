@@ -15,7 +15,10 @@ from accounts.audit import invariants, run_audit
 from accounts.events import SYSTEM, record
 from accounts.ids import hash_token
 from accounts.models import Account, Notice, Suppression
+from billing.dunning_rules import dunning_day
 from billing.models import (
+    DunningAttempt,
+    DunningCase,
     Incoming,
     Instruction,
     Invoice,
@@ -210,7 +213,64 @@ def plant_unreconciled(account, at):
     Subscription.objects.exclude(provider_id=None).update(synced_at=at - HOURS_25)
 
 
+def chase(account, at, **columns):
+    """An unpaid invoice of this account with its case, blocked since yesterday unless told otherwise."""
+    invoice = Invoice.objects.filter(account=account).first()
+    paid = columns.get("status") == "paid"
+    Invoice.objects.filter(pk=invoice.pk).update(status="paid" if paid else "open", synced_at=at - HOURS_25)
+    Account.objects.filter(pk=account.pk).update(state="frozen", access_ends_at=at - HOURS_25)
+    defaults = {
+        "terms": account.terms,
+        "opened_at": at - 8 * HOURS_25,
+        "told_at": at - 8 * HOURS_25,
+        "block_at": at - HOURS_25,
+        "end_at": at + HOURS_25,
+        "blocked_at": at - HOURS_25,
+        "next_at": None if paid else at + HOURS_25,
+        "closed_at": at - HOURS_25 if paid else None,
+    }
+    mail = Notice.objects.filter(status="sent").first()
+    Notice.objects.filter(pk=mail.pk).update(kind="payment_failed", created_at=at - 8 * HOURS_25)
+    return DunningCase.objects.create(account=account, invoice=invoice, **(defaults | columns))
+
+
+def plant_untold_block(account, at):
+    chase(account, at)
+    Notice.objects.update(created_at=at - 2 * HOURS_25)
+
+
+def plant_paid_and_frozen(account, at):
+    chase(account, at, status="paid")
+
+
+def plant_paid_and_chased(account, at):
+    case = chase(account, at)
+    Invoice.objects.filter(pk=case.invoice_id).update(status="paid")
+
+
+def plant_free_day(account, at):
+    chase(account, at, blocked_at=None)
+    Account.objects.filter(pk=account.pk).update(state="grace", access_ends_at=None)
+
+
+def plant_two_steps(account, at):
+    case = chase(account, at)
+    day = dunning_day(case.blocked_at, account.time_zone)
+    DunningAttempt.objects.create(case=case, at=case.blocked_at, day=day, outcome="declined")
+
+
+def plant_provider_retry(account, at):
+    case = chase(account, at)
+    Invoice.objects.filter(pk=case.invoice_id).update(next_attempt_at=at + HOURS_25)
+
+
 PLANTED = {
+    "nobody is blocked without a mail 3 days old": plant_untold_block,
+    "nobody who paid is frozen": plant_paid_and_frozen,
+    "a paid invoice stops dunning within a minute": plant_paid_and_chased,
+    "late runs give no free days": plant_free_day,
+    "no two dunning steps on one day": plant_two_steps,
+    "nobody retries beside us": plant_provider_retry,
     "history has no gaps": plant_gap,
     "history holds no personal data": plant_personal,
     "each notice is sent at most once more": plant_third_sending,

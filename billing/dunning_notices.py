@@ -1,0 +1,252 @@
+"""The mails about an unpaid invoice, each more definite than the one before; the last says thank you."""
+
+import datetime as dt
+from typing import Any
+
+from django.conf import settings
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from accounts.kinds import NoticeKind, Sample
+from accounts.links import make_link
+from accounts.models import Account, Link, Notice
+from accounts.notices import Category
+from billing import declines
+from billing.dunning_cases import can_choose_day, days_to_choose, steps_left
+from billing.models import Customer, DunningCase, Invoice, Payment
+
+Status = DunningCase.Status
+#: A pay link outlives the last date of its case by so much.
+LINK_LIFE = dt.timedelta(days=60)
+
+
+def _case(notice: Notice) -> DunningCase | None:
+    rows = DunningCase.objects.select_related("invoice__subscription__plan", "terms", "account")
+    return rows.filter(account=notice.account, invoice__provider_id=notice.subject.partition(":")[2]).first()
+
+
+def _is(*statuses: str) -> Any:
+    """Whether the case is so, and the invoice as it says: nothing chases once it is paid."""
+
+    def ask(notice: Notice, at: dt.datetime) -> bool:
+        case = _case(notice)
+        if case is None or case.status not in statuses:
+            return False
+        return case.status == Status.PAID or case.invoice.status == Invoice.Status.OPEN
+
+    return ask
+
+
+def _is_still_unpaid(notice: Notice, at: dt.datetime) -> bool:
+    """Unpaid, and nobody has said that they leave: a declaration stops the mails that chase (C6)."""
+    case = _case(notice)
+    subscription = case.invoice.subscription if case else None
+    stays = subscription is None or (subscription.is_live and subscription.cancel_at is None)
+    return stays and bool(_is(Status.OPEN)(notice, at))
+
+
+def _is_before_block(notice: Notice, at: dt.datetime) -> bool:
+    case = _case(notice)
+    return case is not None and _is(Status.OPEN)(notice, at) and at <= case.block_at
+
+
+def _is_before_end(notice: Notice, at: dt.datetime) -> bool:
+    case = _case(notice)
+    return case is not None and _is(Status.OPEN)(notice, at) and at <= case.end_at
+
+
+def _is_blocked(notice: Notice, at: dt.datetime) -> bool:
+    case = _case(notice)
+    return case is not None and _is(Status.OPEN, Status.ENDED)(notice, at) and case.blocked_at is not None
+
+
+def pay_link(case: DunningCase, *, at: dt.datetime) -> str:
+    """A new address on which anyone who has it can pay this invoice, and see nothing else."""
+    token = make_link(
+        case.account, Link.Purpose.PAY, case.invoice.provider_id, at=at, expires_at=case.end_at + LINK_LIFE
+    )
+    return f"{settings.SITE_URL}{reverse('pay_link', args=[token])}"
+
+
+def words(notice: Notice, at: dt.datetime) -> dict[str, Any]:
+    """What every mail about a case needs: what is owed, until when, what is next, and where to pay."""
+    case = _case(notice)
+    if case is None:
+        raise LookupError(notice.subject)
+    return {**about_case(case, at=at), "pay_url": pay_link(case, at=at), "notice": notice}
+
+
+def about_case(case: DunningCase, *, at: dt.datetime) -> dict[str, Any]:
+    """The same facts for a page."""
+    customer = Customer.objects.filter(account=case.account).first()
+    attempt = next((step for step in steps_left(case) if step.kind == "attempt"), None)
+    is_same_card = customer is not None and customer.card_id == case.card_id
+    stuck = is_same_card and (declines.is_hard(case.decline) or declines.wants_customer(case.decline))
+    return {
+        "case": case,
+        "invoice": case.invoice,
+        "plan": case.invoice.subscription.plan if case.invoice.subscription else None,
+        "decline": declines.explain_decline(case.decline),
+        "wants_customer": declines.wants_customer(case.decline),
+        "block_at": case.block_at,
+        "end_at": case.end_at,
+        "ends_apart": case.end_at > case.block_at,
+        "is_blocked": case.blocked_at is not None or case.block_at <= at,
+        "next_try": attempt.day if attempt is not None and not stuck else None,
+        "is_chosen": case.chosen_on is not None,
+        "end_action": case.end_action or case.terms.dunning_end,
+        "choose_path": _choose_path(case) if can_choose_day(case) and days_to_choose(case, at=at) else "",
+        "leave_path": reverse("leave", args=[case.account.public_id]),
+        "card_brand": customer.card_brand.capitalize() if customer else "",
+        "card_last4": customer.card_last4 if customer else "",
+    }
+
+
+def _choose_path(case: DunningCase) -> str:
+    return reverse("choose_day", args=[case.account.public_id, case.invoice.provider_id])
+
+
+def failure(notice: Notice, at: dt.datetime) -> dict[str, Any]:
+    """A failure, with the bank's reason as it was then; or why nothing was tried today."""
+    told = str(notice.facts.get("decline", ""))
+    left_out = str(notice.facts.get("left_out", ""))
+    return words(notice, at) | {
+        "decline": declines.explain_decline(left_out if left_out == "no_card" else told),
+        "left_out": left_out,
+    }
+
+
+def recovered(notice: Notice, at: dt.datetime) -> dict[str, Any]:
+    """Paid: the receipt and the thanks in one."""
+    case = _case(notice)
+    if case is None:
+        raise LookupError(notice.subject)
+    invoice = case.invoice
+    payment = Payment.objects.filter(invoice=invoice).order_by("-paid_at").first()
+    subscription = invoice.subscription
+    number = invoice.number
+    path = reverse("invoice", args=[case.account.public_id, number]) if number else ""
+    return {
+        "case": case,
+        "invoice": invoice,
+        "amount": payment.amount if payment else invoice.amount_due,
+        "plan": subscription.plan if subscription else None,
+        "renews_at": subscription.renews_at if subscription else None,
+        "was_blocked": case.blocked_at is not None,
+        "path": path or reverse("invoices", args=[case.account.public_id]),
+        "card_brand": payment.method_brand.capitalize() if payment else "",
+        "card_last4": payment.method_last4 if payment else "",
+    }
+
+
+def expiring(notice: Notice, at: dt.datetime) -> dict[str, Any]:
+    """The card ends before the next charge."""
+    customer = Customer.objects.select_related("account").get(account=notice.account)
+    subscription = customer.account.subscriptions.live().select_related("plan").first()
+    return {
+        "plan": subscription.plan if subscription else None,
+        "renews_at": subscription.renews_at if subscription else None,
+        "expires": customer.card_valid_until,
+        "path": reverse("card", args=[notice.account.public_id]),
+        "card_brand": customer.card_brand.capitalize(),
+        "card_last4": customer.card_last4,
+    }
+
+
+def _still_expires(notice: Notice, at: dt.datetime) -> bool:
+    """The same card with the same end is still the one that the next charge would meet."""
+    customer = Customer.objects.select_related("account").filter(account=notice.account).first()
+    if customer is None or notice.subject != f"card:{customer.card_id}":
+        return False
+    subscription = customer.account.subscriptions.live().first()
+    renews = subscription.renews_at if subscription else None
+    return renews is not None and customer.card_expires < f"{renews:%Y-%m}"
+
+
+def _sample(account: Account, at: dt.datetime) -> Sample | None:
+    """The newest case of the account, for a preview."""
+    rows = DunningCase.objects.filter(account=account).order_by("-pk")
+    number = rows.values_list("invoice__provider_id", flat=True).first()
+    return Sample(subject=f"invoice:{number}", period=str(number)) if number else None
+
+
+def _sample_card(account: Account, at: dt.datetime) -> Sample | None:
+    rows = Customer.objects.filter(account=account).exclude(card_id="")
+    card = rows.values_list("card_id", flat=True).first()
+    return Sample(subject=f"card:{card}") if card else None
+
+
+KINDS = (
+    NoticeKind(
+        code="payment_failed",
+        title=_("Your payment did not go through"),
+        why=_("A charge was refused; the mail says why and what helps."),
+        context=failure,
+        still_true=_is_still_unpaid,
+        topic="invoice",
+        sample=_sample,
+    ),
+    NoticeKind(
+        code="dunning_moved",
+        title=_("New dates for your unpaid invoice"),
+        why=_("You chose a day, or we agreed to wait: the dates are others now."),
+        context=words,
+        still_true=_is(Status.OPEN),
+        topic="invoice",
+        sample=_sample,
+    ),
+    NoticeKind(
+        code="block_soon",
+        title=_("Today is the last day of access unless you pay"),
+        why=_("An invoice is unpaid; the day was in the first mail about it."),
+        context=words,
+        still_true=_is_before_block,
+        topic="invoice",
+        sample=_sample,
+    ),
+    NoticeKind(
+        code="access_blocked",
+        title=_("Access is off until you pay"),
+        why=_("The day has passed that every mail about the unpaid invoice said."),
+        context=words,
+        still_true=_is_blocked,
+        topic="invoice",
+        sample=_sample,
+    ),
+    NoticeKind(
+        code="dunning_end_soon",
+        title=_("The last day to pay"),
+        why=_("The last attempt has failed; the mail says what comes."),
+        context=words,
+        still_true=_is_before_end,
+        topic="invoice",
+        sample=_sample,
+    ),
+    NoticeKind(
+        code="dunning_ended",
+        title=_("We have stopped trying"),
+        why=_("Every attempt has failed; the mail says how it stands now."),
+        context=words,
+        still_true=_is(Status.ENDED),
+        topic="invoice",
+        sample=_sample,
+    ),
+    NoticeKind(
+        code="payment_recovered",
+        title=_("Paid, and everything is on"),
+        why=_("An invoice that was unpaid is paid."),
+        context=recovered,
+        still_true=_is(Status.PAID),
+        topic="invoice",
+        sample=_sample,
+    ),
+    NoticeKind(
+        code="card_expires",
+        title=_("Your card expires before the next charge"),
+        why=_("So that the next payment does not fail."),
+        context=expiring,
+        still_true=_still_expires,
+        category=Category.REMINDER,
+        sample=_sample_card,
+    ),
+)
