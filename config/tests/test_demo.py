@@ -97,10 +97,18 @@ def test_it_prints_its_addresses_answers_there_and_ends_on_ctrl_c(demo):
     assert f"http://localhost:{demo.port}/demo/mail/" in demo.output.read_text()
 
 
+def seconds_of_work() -> float:
+    """How long a second's work takes now: more than a second on a machine that others use too."""
+    started, worked = time.monotonic(), time.process_time()
+    while time.process_time() - worked < 1:
+        sum(range(1000))
+    return time.monotonic() - started
+
+
 def test_a_second_start_takes_less_than_ten_seconds_and_a_crash_is_reported(demo):
     started = time.monotonic()
     demo.wait_for("Stop: Ctrl-C")
-    seconds = time.monotonic() - started
+    seconds = (time.monotonic() - started) / seconds_of_work()
     # The lowest id: those that it forked have the same command.
     worker = min(
         pid for pid in demo.children() if b"--beat" in (Path("/proc") / str(pid) / "cmdline").read_bytes()

@@ -13,7 +13,18 @@ from django.core.cache import cache
 from django.db import connection, models
 
 from accounts.classification import Entry, Subject, registry
-from accounts.models import Acceptance, Account, Hold, Invitation, Link, Member, Notice, User
+from accounts.models import (
+    Acceptance,
+    Account,
+    ActivityDay,
+    ApiKey,
+    Hold,
+    Invitation,
+    Link,
+    Member,
+    Notice,
+    User,
+)
 from accounts.tests.worlds import NOON, make_account, make_member, make_user
 from billing import models as billing
 from offboarding import export_files
@@ -63,6 +74,15 @@ def _fill_accounts(account: Account, owner: User) -> None:
     Acceptance.objects.create(
         account=account, terms=account.terms, accepted_at=NOON, accepted_by=owner, language="es"
     )
+    ApiKey.objects.create(
+        account=account,
+        name=canary(),
+        prefix=canary(16),
+        token_hash=canary(),
+        created_by=owner,
+        created_at=NOON,
+    )
+    ActivityDay.objects.create(account=account, day=NOON.date())
     Hold.objects.create(
         account=account, reason="promise", note=canary(), starts_at=NOON, ends_at=NOON, created_at=NOON
     )

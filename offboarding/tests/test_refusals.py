@@ -41,6 +41,12 @@ def second_notice(at):
     again(Notice.objects.filter(kind="leaving_received").first())
 
 
+def second_reminder_of_a_day(at):
+    row = Notice.objects.filter(kind="leaving_received").first()
+    Notice.objects.filter(pk=row.pk).update(gentle_day=at.date())
+    again(row, period="another", gentle_day=at.date())
+
+
 def second_in_flight(at):
     row = Instruction.objects.filter(kind="refund").get()
     Instruction.objects.filter(pk=row.pk).update(status="sending")
@@ -76,6 +82,7 @@ PLANTED = {
     "cancellation_one_open_per_subscription": second_open_cancellation,
     "event_append_only": change_of_history,
     "notice_owed_once": second_notice,
+    "notice_one_reminder_a_day": second_reminder_of_a_day,
     "instruction_one_in_flight": second_in_flight,
     "payment_refunds_fit": more_than_the_payment,
     "refund_one_alive_per_reason": second_living_refund,
