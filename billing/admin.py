@@ -326,3 +326,7 @@ def look_at_the_mirror() -> None:
 
 
 look_at_the_mirror()
+
+
+# What staff may do about trials puts its buttons onto the account's page.
+from billing import admin_trials  # noqa: E402, F401

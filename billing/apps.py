@@ -5,7 +5,7 @@ class BillingConfig(AppConfig):
     name = "billing"
 
     def ready(self) -> None:
-        from accounts import calendar, panels, ways_out
+        from accounts import banners, calendar, panels, ways_out
         from accounts.signals import account_opened, hold_changed
         from billing import (
             audit_checks,
@@ -20,6 +20,7 @@ class BillingConfig(AppConfig):
         from billing.notices import register_notices
         from billing.subscriptions import put_on_free_plan
         from billing.trial_notices import register_trial_notices
+        from billing.trial_panel import TRIAL_PANEL, trial_banner
         from billing.trial_steps import replan_when_held
         from billing.ways_in import MORE_TIME, PAY
 
@@ -27,7 +28,9 @@ class BillingConfig(AppConfig):
         register_trial_notices()
         register_desk()
         register_history()
+        panels.register(TRIAL_PANEL)
         panels.register(PLAN_PANEL)
+        banners.register("billing.trial", trial_banner)
         ways_out.register(PAY)
         ways_out.register(MORE_TIME)
         calendar.register("billing", billing_to_come)

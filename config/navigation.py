@@ -35,6 +35,13 @@ MENU: "list[tuple[StrOrPromise, list[tuple[StrOrPromise, str, str, str]]]]" = [
                 "offboarding_cancellation_changelist",
                 "offboarding.view_cancellation",
             ),
+            (
+                _("Requests for more time"),
+                "more_time",
+                "billing_trialrequest_changelist",
+                "billing.view_trialrequest",
+            ),
+            (_("Holds"), "pause_circle", "accounts_hold_changelist", "accounts.view_hold"),
             (_("Mails"), "mail", "accounts_notice_changelist", "accounts.view_notice"),
             (
                 _("What Stripe is told"),

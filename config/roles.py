@@ -13,7 +13,10 @@ SUPPORT: Final = """
     accounts.view_account accounts.view_member accounts.view_notice accounts.change_notice
     accounts.view_event accounts.delete_suppression
     accounts.view_apikey accounts.change_apikey accounts.view_webhookdelivery accounts.change_webhookdelivery
+    accounts.view_hold accounts.add_hold accounts.change_hold
     billing.view_subscription billing.view_customer billing.view_refund
+    billing.view_trialrequest billing.change_trialrequest
+    billing.view_trialextension billing.add_trialextension billing.add_trialallowance
     billing.view_instruction billing.change_instruction billing.view_incoming
     offboarding.view_cancellation offboarding.add_cancellation
     offboarding.view_closure offboarding.view_reservation offboarding.view_export

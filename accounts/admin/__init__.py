@@ -1,5 +1,5 @@
 """Accounts and people in the admin site."""
 
-from accounts.admin import accounts, gate, jobs, mails, people, terms
+from accounts.admin import accounts, gate, holds, jobs, mails, people, terms
 
-__all__ = ["accounts", "gate", "jobs", "mails", "people", "terms"]
+__all__ = ["accounts", "gate", "holds", "jobs", "mails", "people", "terms"]

@@ -1,6 +1,6 @@
 """Support's page of an account: everything about it on one page, nothing on it to edit."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
@@ -12,19 +12,29 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts import clock, desk
-from accounts.admin.base import ReadOnlyAdmin
+from accounts.admin.base import Act, ActsAdmin, ReadOnlyAdmin
 from accounts.admin.mails import MailPages
 from accounts.models import Account, Event
 
 
 @admin.register(Account)
-class AccountAdmin(MailPages, ReadOnlyAdmin[Account]):
-    """Found by name, address, number of any kind; opened on one page."""
+class AccountAdmin(MailPages, ActsAdmin[Account]):
+    """Found by name, address, number of any kind; opened on one page.
+
+    What may be done to an account is added by whoever knows how: `AccountAdmin.add_act`.
+    """
+
+    acts: ClassVar[list[Act[Account]]] = []
 
     list_display = ("name", "state", "access_ends_at", "country", "created_at")
     list_filter = ("state", "kind")
     search_fields = ("name",)
     search_help_text = _("Company, e-mail address, receipt number, our number, or any number of Stripe")
+
+    @classmethod
+    def add_act(cls, act: Act[Account]) -> None:
+        """Add a button to the account's page; called when the admin site is put together."""
+        cls.acts.append(act)
 
     def get_urls(self) -> list[URLPattern]:
         return [*self.mail_urls(), *super().get_urls()]
@@ -64,6 +74,7 @@ class AccountAdmin(MailPages, ReadOnlyAdmin[Account]):
             "title": account.name,
             "opts": self.opts,
             "account": account,
+            "acts": self.possible(request, account),
             "at": at,
             "main": [{"section": s, "context": c} for s, c in parts if not s.is_aside],
             "aside": [{"section": s, "context": c} for s, c in parts if s.is_aside],

@@ -23,7 +23,7 @@ from django.utils.translation import gettext as _
 from accounts import clock
 from accounts.errors import NotAllowed, WrongState
 from accounts.events import By
-from accounts.models import Member, User
+from accounts.models import Account, Member, User
 from accounts.reauthentication import is_fresh
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def require_fresh(request: HttpRequest) -> None:
 
 def is_own(request: HttpRequest, row: Model) -> bool:
     """Whether the row is of an account that this member of staff belongs to: then somebody else acts (R7)."""
-    account = getattr(row, "account_id", None)
+    account = row.pk if isinstance(row, Account) else getattr(row, "account_id", None)
     user = cast(User, request.user)
     return account is not None and Member.objects.current().filter(account_id=account, user=user).exists()
 

@@ -1,0 +1,81 @@
+"""Holds in the admin site: who stands still and until when; placed on the account's page, ended here."""
+
+import datetime as dt
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
+
+from accounts import holds
+from accounts.admin.accounts import AccountAdmin
+from accounts.admin.base import Act, ActsAdmin
+from accounts.events import By
+from accounts.models import Account, Hold, User
+
+
+class HoldForm(forms.Form):
+    """Why everything stands still, and until the end of which day."""
+
+    reason = forms.ChoiceField(label=_("Why?"), choices=Hold.Reason.choices)
+    until = forms.DateField(label=_("Until the end of"), widget=forms.DateInput(attrs={"type": "date"}))
+    note = forms.CharField(label=_("Note for colleagues"), max_length=500, required=False)
+
+
+def end_of_day(account: Account, day: dt.date) -> dt.datetime:
+    """The last second of this day of the account's."""
+    return dt.datetime.combine(day, dt.time(23, 59, 59), account.zone).astimezone(dt.UTC)
+
+
+def _place(account: Account, by: By, at: dt.datetime, answers: dict[str, Any]) -> None:
+    holds.place_hold(
+        account,
+        reason=answers["reason"],
+        until=end_of_day(account, answers["until"]),
+        note=answers["note"],
+        placed_by=User.objects.get(public_id=by.ref),
+        by=by,
+        at=at,
+    )
+
+
+def _end(hold: Hold, by: By, at: dt.datetime, answers: dict[str, Any]) -> None:
+    holds.end_hold(hold, by=by, at=at)
+
+
+AccountAdmin.add_act(
+    Act(
+        code="hold",
+        title=_("Hold everything"),
+        text=_("No reminder, no block, until the end of a day. What comes later moves by as long as that."),
+        button=_("Hold it"),
+        permission="accounts.add_hold",
+        can=lambda account, at: holds.can_hold(account, at=at),
+        do=_place,
+        done=_("Everything stands still until then."),
+        form=HoldForm,
+    )
+)
+
+
+@admin.register(Hold)
+class HoldAdmin(ActsAdmin[Hold]):
+    """Every hold there is and was."""
+
+    list_display = ("account", "reason", "starts_at", "ends_at", "placed_by", "note")
+    list_filter = ("reason",)
+    list_select_related = ("account", "placed_by")
+    search_fields = ("account__public_id__exact",)
+    ordering = ("-ends_at", "-pk")
+    acts: ClassVar[tuple[Act[Hold], ...]] = (
+        Act(
+            code="end",
+            title=_("Let the clock run"),
+            text=_("The hold ends now. What comes later moves by as long as it really stood still."),
+            button=_("End the hold"),
+            permission="accounts.change_hold",
+            can=lambda hold, at: hold.starts_at <= at < hold.ends_at,
+            do=_end,
+            done=_("The clock runs again."),
+        ),
+    )
