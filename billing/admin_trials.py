@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.admin.accounts import AccountAdmin
@@ -62,7 +62,7 @@ def _within_terms(account: Account, days: int) -> int:
     most = account.terms.charge_move_days
     if not 1 <= days <= most:
         raise ValidationError(
-            _now("Between 1 and %(days)d days at a time: so the terms of this account say.") % {"days": most}
+            gettext("Between 1 and %(days)d days at a time, say the terms of this account.") % {"days": most}
         )
     return days
 

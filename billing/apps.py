@@ -11,6 +11,7 @@ class BillingConfig(AppConfig):
             audit_checks,
             deletion_map,  # noqa: F401 (fills the map)
             tasks,  # noqa: F401 (declares the jobs)
+            trial_audit,
         )
         from billing.account_panel import PLAN_PANEL
         from billing.coming import billing_to_come
@@ -38,3 +39,4 @@ class BillingConfig(AppConfig):
         hold_changed.connect(replan_when_held, dispatch_uid="billing.trials_held")
         hold_changed.connect(follow_hold, dispatch_uid="billing.dunning")
         audit_checks.register_invariants()
+        trial_audit.register_invariants()

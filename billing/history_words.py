@@ -92,6 +92,12 @@ def _register_trials() -> None:
         "trial.request_lapsed",
         _("The request for more time had no answer in its days; the clock runs again."),
     )
+    register(
+        "charge.postponed",
+        _("The next charge was moved from %(before)s to %(until)s; the days between are free."),
+        before=day("before"),
+        until=until,
+    )
     register("trial.another_allowed", _("Support allowed another trial."))
 
 

@@ -19,6 +19,7 @@ from billing.dunning_ends import follow_end
 from billing.locks import writing_customer
 from billing.models import Customer, Invoice, Plan, Refund, Subscription, TrialExtension
 from billing.notices import owe_payers
+from billing.renewals import owe_renewal_notices
 from billing.signals import subscription_changed
 from billing.stripe_api import StripeRefused, calling, id_of, moment, optional
 from billing.subscriptions import owe_start_of_trial
@@ -85,6 +86,7 @@ def _apply_subscription(customer: Customer, fetched: Any, *, at: dt.datetime) ->
     for trial in gave_way:
         _note_days_for_card(trial, row, at=at)
     _follow_trial(row, before["status"], at=at)
+    owe_renewal_notices(row, at=at)
     if row.status != before["status"]:
         kind = "free_time" if _is_free_time(row) else row.status
         record(account, f"subscription.{kind}", by=PROVIDER, at=at, subject=f"subscription:{row.public_id}")

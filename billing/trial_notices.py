@@ -8,13 +8,14 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from accounts.access import decide_access
-from accounts.kinds import Sample
+from accounts.kinds import Sample, alert
 from accounts.links import make_link
 from accounts.models import Account, Link, Notice
 from accounts.notices import Category, NoticeKind, register
 from accounts.problems import page_url
 from billing.models import Customer, Subscription, TrialExtension, TrialRequest
 from billing.periods import local_date
+from billing.renewals import RENEWS, postpone_untold_renewal, postpone_untold_trial, renewal_period
 from billing.trial_calendar import StepKind
 from billing.trial_steps import access_end_of, ends_on_free_plan, free_plan_of
 from billing.trials import can_ask, can_extend_yourself, is_leaving
@@ -203,6 +204,55 @@ def _request_words(notice: Notice, at: dt.datetime) -> dict[str, Any]:
     }
 
 
+# --- Renewals of a year -----------------------------------------------------------------------
+
+
+def _missed(notice: Notice, at: dt.datetime) -> None:
+    """Staff are alarmed, and a charge that nobody was told of comes later."""
+    alert(notice, at)
+    postpone_untold_trial(notice, at)
+
+
+def _renewal_missed(notice: Notice, at: dt.datetime) -> None:
+    alert(notice, at)
+    postpone_untold_renewal(notice, at)
+
+
+def _yearly_of(notice: Notice) -> Subscription | None:
+    rows = Subscription.objects.select_related("plan", "account__terms")
+    return rows.filter(account=notice.account, public_id=_named(notice)).first()
+
+
+def _still_renews(notice: Notice, at: dt.datetime) -> bool:
+    """It still renews on that very day: not cancelled, not moved."""
+    row = _yearly_of(notice)
+    if row is None or row.renews_at is None:
+        return False
+    return notice.period.split(":")[1] == f"{row.renews_at:%Y%m%d}" and row.renews_at > at
+
+
+def _renewal_words(notice: Notice, at: dt.datetime) -> dict[str, Any]:
+    row = _yearly_of(notice)
+    if row is None:
+        raise LookupError(notice.subject)
+    customer = Customer.objects.filter(account=notice.account, deleted_at=None).first()
+    return {
+        "plan": row.plan,
+        "renews_at": row.renews_at,
+        "path": reverse("leave", kwargs={"account_id": notice.account.public_id}),
+        "card_brand": customer.card_brand.capitalize() if customer else "",
+        "card_last4": customer.card_last4 if customer else "",
+    }
+
+
+def _yearly(account: Account, at: dt.datetime) -> Sample | None:
+    rows = Subscription.objects.live().filter(account=account, plan__interval="year")
+    row = rows.exclude(provider_id=None).select_related("plan").first()
+    if row is None or row.period_end is None:
+        return None
+    return Sample(subject=f"subscription:{row.public_id}", period=renewal_period(row, 25))
+
+
 # --- Samples for a preview --------------------------------------------------------------------
 
 
@@ -255,6 +305,17 @@ KINDS = (
         sample=_sample(StepKind.REMIND_AGAIN),
         category=Category.LEGAL,
         topic="trial",
+        on_missed=_missed,
+    ),
+    NoticeKind(
+        code=RENEWS,
+        title=_("Your plan renews"),
+        why=_("A year is charged soon; you are told in good time, with the amount and how to stop."),
+        context=_renewal_words,
+        still_true=_still_renews,
+        category=Category.LEGAL,
+        on_missed=_renewal_missed,
+        sample=_yearly,
     ),
     NoticeKind(
         code="trial_over",

@@ -196,6 +196,14 @@ def _extend(
     return extension
 
 
+def extend_by_system(
+    trial: Subscription, ends_at: dt.datetime, *, days: int, reason: str, at: dt.datetime
+) -> None:
+    """The product itself moves the end of a trial with a card, because they were not told in time."""
+    columns = {"days": days, "via": TrialExtension.Via.STAFF, "reason": reason}
+    _extend(trial, ends_at, by=SYSTEM, at=at, **columns)
+
+
 def _run_again(trial: Subscription, *, by: By, at: dt.datetime) -> None:
     """A trial that had frozen, or had given way to the free plan, runs again."""
     if trial.is_live:

@@ -24,9 +24,12 @@ from billing.models import (
     Invoice,
     InvoiceLine,
     Payment,
+    Plan,
     Refund,
     RefundMovement,
     Subscription,
+    TrialExtension,
+    TrialStep,
 )
 from offboarding.models import Cancellation, Closure, Erasure, ExitSurvey, Quote, Reservation
 
@@ -264,6 +267,45 @@ def plant_provider_retry(account, at):
     Invoice.objects.filter(pk=case.invoice_id).update(next_attempt_at=at + HOURS_25)
 
 
+def plant_late_freeze(account, at):
+    trial = Subscription.objects.filter(account=account).first()
+    moment = at - HOURS_25
+    TrialStep.objects.create(subscription=trial, kind="freeze", due_at=moment, window_to=moment)
+    Account.objects.filter(pk=account.pk).update(state="grace")
+
+
+def plant_frozen_payer(account, at):
+    Account.objects.filter(pk=account.pk).update(state="frozen")
+    Subscription.objects.exclude(provider_id=None).update(status="active")
+
+
+def plant_frozen_free_plan(account, at):
+    Account.objects.filter(pk=account.pk).update(state="frozen")
+    Subscription.objects.filter(account=account).update(status="canceled", ended_at=at)
+    plan = Plan.objects.create(code="gratis", amount=0, currency="EUR", name_en="Free", name_es="Gratis")
+    Subscription.objects.create(account=account, plan=plan, status="active", started_at=at)
+
+
+def plant_silent_freeze(account, at):
+    record(account, "account.frozen", by=SYSTEM, at=at, reason="trial_over")
+
+
+def extension(account, at, **columns):
+    trial = Subscription.objects.filter(account=account).first()
+    defaults = {"days": 1, "ends_before": at, "ends_after": at + HOURS_25, "via": "self", "created_at": at}
+    return TrialExtension.objects.create(
+        account=account, subscription=trial, reason="other", actor="customer", **(defaults | columns)
+    )
+
+
+def plant_long_extension(account, at):
+    extension(account, at, days=99)
+
+
+def plant_stale_extension(account, at):
+    extension(account, at, via="staff", ends_before=at - 2 * HOURS_25, ends_after=at - HOURS_25)
+
+
 PLANTED = {
     "nobody is blocked without a mail 3 days old": plant_untold_block,
     "nobody who paid is frozen": plant_paid_and_frozen,
@@ -271,6 +313,12 @@ PLANTED = {
     "late runs give no free days": plant_free_day,
     "no two dunning steps on one day": plant_two_steps,
     "nobody retries beside us": plant_provider_retry,
+    "what ends is off within the hour": plant_late_freeze,
+    "nobody who pays is frozen": plant_frozen_payer,
+    "a free plan is never frozen": plant_frozen_free_plan,
+    "nobody is frozen untold": plant_silent_freeze,
+    "a trial is longer within the terms": plant_long_extension,
+    "more days are added to the later of the end and now": plant_stale_extension,
     "history has no gaps": plant_gap,
     "history holds no personal data": plant_personal,
     "each notice is sent at most once more": plant_third_sending,

@@ -1,0 +1,140 @@
+"""Renewals of a year: announced as the law wants, moved later for who needs it or was not told."""
+
+import datetime as dt
+
+from django.db import transaction
+
+from accounts.errors import WrongState
+from accounts.events import SYSTEM, By, record
+from accounts.law import EventKind, notice_windows, reminder_days
+from accounts.models import Account, Notice
+from accounts.notices import owe
+from accounts.recipients import payers
+from billing.models import Plan, Subscription, TrialExtension
+from billing.periods import add_local_days, local_date
+from billing.subscriptions import steer_subscription
+from billing.trials import extend_by_system
+
+RENEWS = "renewal_ahead"
+#: A charge that nobody was told of in time comes so much later: the law wants 15 days for a year.
+LATER_DAYS = 17
+#: For the first charge after a trial the strictest window is a week.
+LATER_TRIAL_DAYS = 8
+
+
+def renewal_period(subscription: Subscription, days: int) -> str:
+    """The renewal of one date is announced once at each distance."""
+    assert subscription.period_end is not None
+    return f"{subscription.public_id}:{subscription.period_end:%Y%m%d}:{days}"
+
+
+def owe_renewal_notices(subscription: Subscription, *, at: dt.datetime) -> None:
+    """45 and 25 days before a year renews; known late, what is still in its window is owed at once."""
+    renews_at, account = subscription.renews_at, subscription.account
+    if subscription.plan.interval != Plan.Interval.YEAR or renews_at is None or renews_at <= at:
+        return
+    if subscription.status == Subscription.Status.TRIALING and subscription.first_paid_at is None:
+        return  # the end of a trial has notices of its own
+    reminders = reminder_days(
+        EventKind.ANNUAL_RENEWAL, account.country, account.kind, renews_at, account.zone, starts_at=None
+    )
+    for reminder in reminders:
+        if reminder.window_to >= at:
+            owe(
+                account,
+                RENEWS,
+                to=payers(account),
+                period=renewal_period(subscription, reminder.days),
+                subject=f"subscription:{subscription.public_id}",
+                at=at,
+                window_from=max(at, reminder.window_from),
+                window_to=reminder.window_to,
+                rule_ids=reminder.rule_ids,
+            )
+
+
+def can_postpone(subscription: Subscription, *, at: dt.datetime) -> bool:
+    """Whether a charge is planned that has no invoice yet."""
+    renews_at = subscription.renews_at
+    is_paid = subscription.status in (Subscription.Status.ACTIVE, Subscription.Status.TRIALING)
+    return is_paid and renews_at is not None and renews_at > at
+
+
+@transaction.atomic
+def postpone_charge(
+    subscription: Subscription, until: dt.datetime, *, by: By, at: dt.datetime, reason: str
+) -> None:
+    """Move the next charge, and with it every later one, to a later moment; the days between are free.
+
+    Nothing is prorated, and no invoice exists yet for what would have been charged. Support moves it by
+    at most the days of the terms (`charge_move_days`); the product itself only because a notice that the
+    law wants was missed.
+    """
+    account = Account.objects.select_for_update().select_related("terms").get(pk=subscription.account_id)
+    subscription = Subscription.objects.select_related("plan", "account__terms").get(pk=subscription.pk)
+    before = subscription.renews_at
+    if before is None or not can_postpone(subscription, at=at):
+        raise WrongState("No charge is planned that could be moved.")
+    latest = add_local_days(before, account.terms.charge_move_days, account.time_zone)
+    if until <= before or (by != SYSTEM and until > latest):
+        raise WrongState("A charge is moved to a later day, within the days that the terms allow.")
+    record(
+        account,
+        "charge.postponed",
+        by=by,
+        at=at,
+        subject=f"subscription:{subscription.public_id}",
+        before=before.isoformat(),
+        until=until.isoformat(),
+        reason=reason,
+    )
+    steer_subscription(subscription, ends="never", paid_end=until, by=by, at=at)
+
+
+def postpone_untold_renewal(notice: Notice, at: dt.datetime) -> None:
+    """A notice of a renewal was missed: where a window of the law closed with it the charge comes later."""
+    public_id = notice.period.partition(":")[0]
+    rows = Subscription.objects.select_related("plan", "account__terms")
+    subscription = rows.filter(account=notice.account, public_id=public_id).first()
+    if subscription is None or not can_postpone(subscription, at=at):
+        return
+    renews_at, zone = subscription.renews_at, subscription.account.time_zone
+    assert renews_at is not None
+    if not closed_unsaid(subscription, at=at):
+        return
+    until = max(renews_at, add_local_days(at, LATER_DAYS, zone))
+    if until > renews_at:
+        postpone_charge(subscription, until, by=SYSTEM, at=at, reason="notice_missed")
+
+
+def closed_unsaid(subscription: Subscription, *, at: dt.datetime) -> list[str]:
+    """The rules whose window has closed without a mail about this very renewal having left inside it."""
+    account, renews_at = subscription.account, subscription.renews_at
+    assert renews_at is not None
+    about = f"{subscription.public_id}:{renews_at:%Y%m%d}:"
+    rows = Notice.objects.filter(account=account, kind=RENEWS, period__startswith=about, status="sent")
+    sent = [moment for moment in rows.values_list("sent_at", flat=True) if moment is not None]
+    windows = notice_windows(EventKind.ANNUAL_RENEWAL, account.country, account.kind, renews_at, account.zone)
+    return [
+        rule
+        for window in windows
+        if window.window_to < at
+        and not any((window.window_from or moment) <= moment <= window.window_to for moment in sent)
+        for rule in window.rule_ids
+    ]
+
+
+def postpone_untold_trial(notice: Notice, at: dt.datetime) -> None:
+    """A notice before the first charge after a trial was missed: where the law is broken by it, the trial is
+    longer, and they are told so now."""
+    public_id = notice.period.partition(":")[0]
+    rows = Subscription.objects.select_related("plan", "account__terms")
+    trial = rows.filter(account=notice.account, public_id=public_id).first()
+    if trial is None or trial.is_local or trial.trial_end is None or not can_postpone(trial, at=at):
+        return
+    account = trial.account
+    later = add_local_days(at, LATER_TRIAL_DAYS, account.time_zone)
+    if trial.first_paid_at is not None or later <= trial.trial_end:
+        return
+    days = (local_date(later, account.time_zone) - local_date(trial.trial_end, account.time_zone)).days
+    extend_by_system(trial, later, days=max(1, days), reason=TrialExtension.Reason.PROBLEM, at=at)
