@@ -42,20 +42,20 @@ def run(size: int, rounds: int, *, threads: int = CONNECTIONS) -> Result:
     """Post `size` events in a turn; everybody gets events of their own, made and signed before."""
     logging.getLogger("djstripe").setLevel(logging.CRITICAL)
     latencies: dict[str, list[float]] = {}
-    with _mirror_can_look_up() as (uuid, customer), override_settings(**_settings()):
+    with _mirror_can_look_up() as (uuid, subject), override_settings(**_settings()):
         handler = WSGIHandler()
         paths = {
             "ours": ("/webhooks/stripe/", size),
             "bare_view": ("/bare/", size),
             "djstripe_view": (f"/mirror/webhook/{uuid}/", max(threads, size // FEWER)),
         }
-        runs = {name: _run(handler, *paths[name], customer, threads, latencies, name) for name in paths}
+        runs = {name: _run(handler, *paths[name], subject, threads, latencies, name) for name in paths}
         for each in runs.values():
             each.seconds()
         latencies.clear()
         before = Incoming.objects.count()
         with watching() as seen:
-            post(handler, paths["ours"][0], make_event(customer))
+            post(handler, paths["ours"][0], make_event(subject))
         seconds = take_turns(runs, rounds)
         stored = Incoming.objects.count() - before
     if stored != 1 + rounds * size * 2:
@@ -83,7 +83,7 @@ def _run(
     handler: WSGIHandler,
     path: str,
     size: int,
-    customer: dict[str, Any],
+    subject: dict[str, Any],
     threads: int,
     latencies: dict[str, list[float]],
     name: str,
@@ -91,7 +91,7 @@ def _run(
     waiting: list[tuple[bytes, str]] = []
 
     def prepare() -> None:
-        waiting[:] = [make_event(customer) for _each in range(size)]
+        waiting[:] = [make_event(subject) for _each in range(size)]
 
     def one(event: tuple[bytes, str]) -> float:
         started = time.perf_counter()
@@ -116,18 +116,18 @@ def _run(
     return Run(work=work, prepare=prepare)
 
 
-def make_event(customer: dict[str, Any]) -> tuple[bytes, str]:
+def make_event(subject: dict[str, Any]) -> tuple[bytes, str]:
     """The body of an event that nobody saw before, and its signature as Stripe writes it."""
     event = {
         "id": f"evt_{next(_number)}_{new_token()[:12]}",
         "object": "event",
         "api_version": "2025-08-27.basil",
-        "type": "customer.updated",
+        "type": "customer.subscription.updated",
         "created": int(time.time()),
         "livemode": False,
         "pending_webhooks": 1,
         "request": {"id": None, "idempotency_key": None},
-        "data": {"object": customer},
+        "data": {"object": subject},
     }
     body, at = json.dumps(event).encode(), int(time.time())
     mark = hmac.new(SECRET.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
@@ -159,14 +159,14 @@ def post(handler: WSGIHandler, path: str, event: tuple[bytes, str]) -> None:
 
 @contextlib.contextmanager
 def _mirror_can_look_up() -> Iterator[tuple[str, dict[str, Any]]]:
-    """dj-stripe's endpoint, and a customer at a Stripe of our own that its view can look up."""
+    """dj-stripe's endpoint, and a subscription at a Stripe of our own that its view can look up."""
     from config.demo.stripe_sandbox import SandboxAccount, start_sandbox
 
     with tempfile.TemporaryDirectory(prefix="good-terms-bench-") as folder:
         process, url = start_sandbox(port=0, database=":memory:", log=Path(folder) / "sandbox.log")
         try:
             account = SandboxAccount.open(url)
-            customer = account.call("POST", "/v1/customers", {"email": "a@bench.example"})
+            subject = _subscription(account)
             pointed = {
                 "STRIPE_API_BASE": account.url,
                 "STRIPE_API_HOST": account.url,
@@ -174,9 +174,32 @@ def _mirror_can_look_up() -> Iterator[tuple[str, dict[str, Any]]]:
                 "STRIPE_TEST_SECRET_KEY": account.secret_key,
             }
             with override_settings(**pointed), _library_at(account):
-                yield _mirror_endpoint(), dict(customer)
+                yield _mirror_endpoint(), subject
         finally:
             process.stop()
+
+
+def _subscription(account: Any) -> dict[str, Any]:
+    """A paid subscription as the provider has it."""
+    product = account.call("POST", "/v1/products", {"name": "Team"})
+    price = account.call(
+        "POST",
+        "/v1/prices",
+        {
+            "product": product["id"],
+            "unit_amount": "2900",
+            "currency": "eur",
+            "recurring[interval]": "month",
+        },
+    )
+    customer = account.call("POST", "/v1/customers", {"email": "a@bench.example"})
+    card = account.call("POST", "/v1/payment_methods/pm_card_visa/attach", {"customer": customer["id"]})
+    asked = {
+        "customer": customer["id"],
+        "items[0][price]": price["id"],
+        "default_payment_method": card["id"],
+    }
+    return dict(account.call("POST", "/v1/subscriptions", asked))
 
 
 @contextlib.contextmanager
