@@ -6,23 +6,29 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.apps import apps
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.forms import ModelForm
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext_lazy as _
 
 from accounts import clock
 from accounts.admin.base import Act, ActsAdmin, DeskAdmin, ReadOnlyAdmin
+from accounts.errors import WrongState
 from accounts.events import By
 from accounts.templatetags.terms_format import format_money
+from billing.charges import can_move_charge, move_charge, preview_postponed
+from billing.dunning_attempts import can_retry_now, retry_now
+from billing.dunning_cases import can_write_off, write_off
 from billing.instructions import abandon_instruction, replay_instruction
 from billing.models import (
     Customer,
     Dispute,
+    DunningCase,
     Incoming,
     Instruction,
     Invoice,
@@ -33,6 +39,7 @@ from billing.models import (
     Subscription,
 )
 from billing.reports import MAY_READ, company_zone, last_month, reports, totals, write_report
+from billing.stripe_api import StripeForbidden, StripeRefused, StripeThrottled, StripeUnavailable
 
 EXCEL = b"\xef\xbb\xbf"
 
@@ -100,6 +107,56 @@ class IncomingAdmin(ReadOnlyAdmin[Incoming]):
     list_filter = ("status",)
     search_fields = ("event_id__exact", "object_id__exact", "customer_id__exact")
     exclude = ("lease_token", "lease_until")
+
+
+def _retry_now(case: DunningCase, by: By, at: dt.datetime, answers: dict[str, Any]) -> None:
+    retry_now(case, by=by, at=at)
+
+
+def _write_off(case: DunningCase, by: By, at: dt.datetime, answers: dict[str, Any]) -> None:
+    write_off(case, reason=answers["reason"], by=by, at=at)
+
+
+@admin.register(DunningCase)
+class DunningCaseAdmin(ActsAdmin[DunningCase]):
+    """The queue of unpaid invoices: who is chased, what comes next and when."""
+
+    list_display = ("invoice", "account", "owed", "status", "failures", "next_step", "next_at", "block_at")
+    list_filter = ("status", "next_step", "end_action")
+    list_select_related = ("account__terms", "invoice", "terms")
+    search_fields = ("invoice__number__exact", "invoice__provider_id__exact", "account__public_id__exact")
+    exclude = ("card_id",)
+    acts: ClassVar[tuple[Act[DunningCase], ...]] = (
+        Act(
+            code="retry",
+            title=_("Try the card now"),
+            text=_("The card on file is charged once, beside the plan, which stays as it is. Once a day."),
+            button=_("Try it now"),
+            permission="billing.change_dunningcase",
+            can=lambda case, at: can_retry_now(case, at=at),
+            do=_retry_now,
+            done=_("It is being tried. What comes of it is on this page in a moment."),
+        ),
+        Act(
+            code="write_off",
+            title=_("Write off"),
+            text=_(
+                "Nothing more is asked for this invoice: Stripe marks it uncollectible, the mails stop and "
+                "access is on again."
+            ),
+            button=_("Write it off"),
+            permission="billing.change_dunningcase",
+            can=lambda case, at: can_write_off(case),
+            do=_write_off,
+            done=_("It is written off."),
+            form=ReasonForm,
+            is_grave=True,
+        ),
+    )
+
+    @admin.display(description=_("owed"))
+    def owed(self, case: DunningCase) -> str:
+        return format_money(case.invoice.amount_remaining, case.invoice.currency)
 
 
 class MoneyMixin:
@@ -248,13 +305,50 @@ class DisputeAdmin(MoneyMixin, ReadOnlyAdmin[Dispute]):
     search_fields = ("provider_id__exact",)
 
 
+class DaysLaterForm(forms.Form):
+    """By how many days; the page then shows both dates, the amount and what Stripe says before it is done."""
+
+    days = forms.IntegerField(label=_("Days later"), min_value=1)
+
+
 @admin.register(Subscription)
-class SubscriptionAdmin(ReadOnlyAdmin[Subscription]):
+class SubscriptionAdmin(ActsAdmin[Subscription]):
     """What accounts are subscribed to: our own facts."""
+
+    acts: ClassVar[tuple[Act[Subscription], ...]] = (
+        Act(
+            code="postpone",
+            title=_("Move the next charge"),
+            text=_("The days between are free. What it means is shown before anything is done."),
+            button=_("Show what it means"),
+            permission="billing.change_subscription",
+            can=lambda row, at: can_move_charge(row, at=at),
+            do=lambda row, by, at, answers: move_charge(row, answers["days"], by=by, at=at),
+            done=_("The next charge is moved. Stripe is being told."),
+            form=DaysLaterForm,
+        ),
+    )
+
+    def _ask_and_do(self, request: HttpRequest, act: Act[Subscription], row: Subscription) -> HttpResponse:
+        """Between the question and the act: both dates, the amount and what the provider says."""
+        form = act.form(request.POST or None)
+        if request.method != "POST" or "confirmed" in request.POST or not form.is_valid():
+            return super()._ask_and_do(request, act, row)
+        back = reverse("admin:billing_subscription_change", args=[row.pk])
+        try:
+            moved = preview_postponed(row, form.cleaned_data["days"])
+        except WrongState:
+            messages.error(request, _("A charge can be moved within the days that the terms allow."))
+            return redirect(request.path)
+        except (StripeUnavailable, StripeThrottled, StripeForbidden, StripeRefused):
+            messages.error(request, _("Stripe does not answer. Nothing was done."))
+            return redirect(back)
+        context = {"act": act, "row": row, "form": form, "back": back, "moved": moved}
+        return self.page(request, "admin/desk/postpone.html", act.title, **context)
 
     list_display = ("__str__", "account", "plan", "status", "period_end", "cancel_at")
     list_filter = ("status", "plan")
-    list_select_related = ("account", "plan")
+    list_select_related = ("account__terms", "plan")
     search_fields = ("provider_id__exact", "public_id__exact", "account__public_id__exact")
 
 

@@ -10,7 +10,7 @@ from django.db.models import F, Min, Q, QuerySet
 from accounts import holds
 from accounts.errors import WrongState
 from accounts.events import PROVIDER, SYSTEM, By, record
-from accounts.models import Account, Notice, Terms
+from accounts.models import Account, Event, Notice, Terms
 from accounts.notices import owe
 from accounts.recipients import payers
 from accounts.states import move_account
@@ -30,6 +30,7 @@ from billing.dunning_rules import (
     not_before,
     plan_steps,
 )
+from billing.instructions import instruct
 from billing.models import (
     Customer,
     DunningAttempt,
@@ -298,7 +299,9 @@ def close_case(case: DunningCase, status: str, *, by: By, at: dt.datetime, reaso
     closed already.
     """
     account = Account.objects.select_for_update().get(pk=case.account_id)
-    seen = (Status.OPEN, Status.ENDED) if status == Status.PAID else (Status.OPEN,)
+    # What the end has done stays done, unless it is paid or given up by a person.
+    by_person = by.actor == Event.Actor.STAFF
+    seen = (Status.OPEN, Status.ENDED) if status == Status.PAID or by_person else (Status.OPEN,)
     closed = DunningCase.objects.filter(pk=case.pk, status__in=seen)
     columns: dict[str, Any] = {"status": status, "closed_at": at, "closed_reason": reason[:200]}
     if not closed.update(plan=[], next_step="", next_at=None, **columns):
@@ -310,8 +313,8 @@ def close_case(case: DunningCase, status: str, *, by: By, at: dt.datetime, reaso
     stop_mails(case, status)
     if status != Status.LEFT and not _is_over(case):
         _give_access_back(account, case, by=by, at=at)
+        bill_again(case, at=at)
         if status == Status.PAID:
-            bill_again(case, at=at)
             _owe(case, "payment_recovered", period=case.invoice.provider_id, at=at)
     return True
 
@@ -346,6 +349,33 @@ def _give_access_back(account: Account, case: DunningCase, *, by: By, at: dt.dat
         move_account(account, state, by=by, at=at, reason="paid", access_ends_at=until)
     elif is_ours:
         Account.objects.filter(pk=account.pk, access_ends_at=case.block_at).update(access_ends_at=until)
+
+
+# --- Written off -----------------------------------------------------------------------------------
+
+
+def can_write_off(case: DunningCase) -> bool:
+    """While it is owed and somebody still chases it, or has stopped to."""
+    return case.status in (Status.OPEN, Status.ENDED) and case.invoice.status == Invoice.Status.OPEN
+
+
+@transaction.atomic
+def write_off(case: DunningCase, *, reason: str, by: By, at: dt.datetime) -> None:
+    """Nothing more is asked for this invoice: the provider marks it uncollectible, access is given back.
+
+    The reason is kept with the case, not in the history.
+    """
+    if not can_write_off(case):
+        raise WrongState("This invoice is not owed any more.")
+    instruct(
+        case.account,
+        kind=Instruction.Kind.WRITE_OFF,
+        subject=f"pay:{case.invoice.provider_id}",
+        desired={"invoice": case.invoice.provider_id},
+        at=at,
+        by=by,
+    )
+    close_case(case, Status.WRITTEN_OFF, by=by, at=at, reason=reason)
 
 
 # --- Moving the dates ----------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q, QuerySet
 
 from accounts import sets
 from accounts.events import SYSTEM, record_many
@@ -38,6 +38,7 @@ class Due(NamedTuple):
     public_id: str
     invoice: str
     plan: list[list[str]]
+    is_untold: bool = False
 
 
 def due_cases(*, at: dt.datetime) -> Any:
@@ -56,11 +57,17 @@ def run_dunning(*, at: dt.datetime) -> int:
     return done
 
 
+def _of(chunk: Sequence[int], step: str, *, at: dt.datetime) -> QuerySet[DunningCase]:
+    """What is due of this chunk of keys, which are in order: a range says it in two values."""
+    rows = DunningCase.objects.due(at).filter(next_step=step, pk__gte=chunk[0], pk__lte=chunk[-1])
+    return rows.order_by("pk")
+
+
 # --- Attempts ------------------------------------------------------------------------------------
 
 
 def _attempt(chunk: Sequence[int], *, at: dt.datetime) -> int:
-    rows = DunningCase.objects.due(at).filter(pk__in=chunk, next_step=NextStep.ATTEMPT)
+    rows = _of(chunk, NextStep.ATTEMPT, at=at)
     free = sets.lock_accounts(rows.values_list("account_id", flat=True))
     cases = list(rows.filter(account__in=free).select_related("account", "invoice").order_by("pk"))
     attempt_cases(cases, by=SYSTEM, at=at)
@@ -90,30 +97,35 @@ def _block(chunk: Sequence[int], *, at: dt.datetime) -> int:
 
 def _read(chunk: Sequence[int], step: str, *, at: dt.datetime) -> list[Due]:
     """The due cases of this chunk as they are now, one for each account: another waits for the next run."""
-    rows = DunningCase.objects.due(at).filter(pk__in=chunk, next_step=step).order_by("pk")
+    rows = _of(chunk, step, at=at).annotate(is_untold=ExpressionWrapper(_untold(at), BooleanField()))
     found: dict[int, Due] = {}
-    columns = ("pk", "account_id", "account__time_zone", "public_id", "invoice__provider_id", "plan")
+    columns = (
+        "pk",
+        "account_id",
+        "account__time_zone",
+        "public_id",
+        "invoice__provider_id",
+        "plan",
+        "is_untold",
+    )
     for row in rows.values_list(*columns):
         found.setdefault(row[1], Due(*row))
     return list(found.values())
 
 
 def _told(rows: list[Due], *, at: dt.datetime) -> list[Due]:
-    """Those to whom the first mail went three days ago or more (T2); the others get new dates, and are told.
+    """Those whose first mail went three days ago or more (T2); the others get new dates, and are told."""
+    late = [row.pk for row in rows if row.is_untold]
+    for case in DunningCase.objects.running().filter(pk__in=late).select_related("invoice", "account"):
+        tell_again(case, at=at)
+    return [row for row in rows if not row.is_untold]
 
-    A mail that could not be delivered was attempted; one that is dropped has nobody to read it.
-    """
-    mails = Notice.objects.filter(account__in=[row.account_id for row in rows], kind="payment_failed")
+
+def _untold(at: dt.datetime) -> Q:
+    """A first mail is owed, and none went in time; one that is dropped has nobody to read it."""
+    mails = Notice.objects.filter(account=OuterRef("account"), kind="payment_failed")
     old = Q(status="sent", sent_at__lte=at - NOTICE_AGE) | Q(status__in=("failed", "dropped"))
-    told = set(mails.filter(old).values_list("account_id", flat=True))
-    untold = [row for row in rows if row.account_id not in told]
-    if untold:
-        waiting = set(mails.values_list("account_id", flat=True))
-        late = {row.pk for row in untold if row.account_id in waiting}
-        for case in DunningCase.objects.running().filter(pk__in=late).select_related("invoice", "account"):
-            tell_again(case, at=at)
-        rows = [row for row in rows if row.pk not in late]
-    return rows
+    return Q(~Exists(mails.filter(old)), Exists(mails))
 
 
 def _freeze(rows: Sequence[Due], *, at: dt.datetime) -> list[Due]:
@@ -183,8 +195,13 @@ def _go_on(rows: Iterable[Due], step: str, *, at: dt.datetime, **same: Any) -> i
         name: [] for name in ("plan", "next_step", "next_at", "last_step_on", *same)
     }
     today = {zone: dunning_day(at, zone) for zone in {row.zone for row in rows}}
+    known: dict[tuple[str, str], tuple[Step, ...]] = {}
     for row in rows:
-        left = after_step([Step(k, dt.date.fromisoformat(d)) for k, d in row.plan], today=today[row.zone])
+        plan = (row.zone, str(row.plan))
+        if plan not in known:
+            steps = [Step(key, dt.date.fromisoformat(day)) for key, day in row.plan]
+            known[plan] = after_step(steps, today=today[row.zone])
+        left = known[plan]
         columns["plan"].append([[s.key, s.day.isoformat()] for s in left])
         columns["next_step"].append(left[0].kind)
         columns["next_at"].append(left[0].at(row.zone))

@@ -14,7 +14,7 @@ from accounts import clock
 from accounts.arbiter import Category
 from accounts.kinds import kinds_of
 from accounts.models import JobRun, Notice, WebhookDelivery
-from billing.models import Incoming, Instruction, Refund
+from billing.models import DunningCase, Incoming, Instruction, Refund
 from billing.reports import MAY_READ
 
 if TYPE_CHECKING:
@@ -42,6 +42,12 @@ MENU: "list[tuple[StrOrPromise, list[tuple[StrOrPromise, str, str, str]]]]" = [
                 "billing.view_trialrequest",
             ),
             (_("Holds"), "pause_circle", "accounts_hold_changelist", "accounts.view_hold"),
+            (
+                _("Unpaid invoices"),
+                "credit_card_off",
+                "billing_dunningcase_changelist",
+                "billing.view_dunningcase",
+            ),
             (_("Mails"), "mail", "accounts_notice_changelist", "accounts.view_notice"),
             (
                 _("What Stripe is told"),
@@ -156,6 +162,14 @@ UNSEEN = "status__exact=failed&handled_at__isempty=1"
 
 
 WAITING = [
+    Waiting(
+        _("Unpaid, for a person"),
+        _("Every attempt has failed, and the terms leave it to a person."),
+        lambda at: DunningCase.objects.filter(status="ended", end_action="keep"),
+        "billing_dunningcase_changelist",
+        "status__exact=ended&end_action__exact=keep",
+        "billing.view_dunningcase",
+    ),
     Waiting(
         _("Stripe refused"),
         _("Instructions that a person must send again or give up."),

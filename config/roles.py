@@ -17,6 +17,7 @@ SUPPORT: Final = """
     billing.view_subscription billing.view_customer billing.view_refund
     billing.view_trialrequest billing.change_trialrequest
     billing.view_trialextension billing.add_trialextension billing.add_trialallowance
+    billing.change_subscription billing.view_dunningcase billing.change_dunningcase
     billing.view_instruction billing.change_instruction billing.view_incoming
     offboarding.view_cancellation offboarding.add_cancellation
     offboarding.view_closure offboarding.view_reservation offboarding.view_export

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench import gate, webhooks
+from bench import dunning_sweep, gate, webhooks
 from bench.__main__ import benches
 from bench.harness import Result, Run, ratios, take_turns
 
@@ -64,3 +64,16 @@ def test_the_inbox_stores_every_event_of_its_measurement_in_one_statement(settin
 
     assert set(found.ratios) == {"djstripe_view", "bare_view"}
     assert found.statements == 1
+
+
+def test_the_sweep_of_unpaid_invoices_ends_as_its_references_do(settings):
+    found = dunning_sweep.run(40, 1)
+    assert set(found.ratios) == {"bare_sql", "row_loop", "bare_sql_few", "row_loop_few"}
+
+    ends = []
+    for work in (lambda: dunning_sweep.run_dunning(at=dunning_sweep.AT), *dunning_sweep.references(4)):
+        dunning_sweep.prepare(4)
+        work()
+        ends.append(dunning_sweep.end_state())
+    assert ends[0] == ends[1] == ends[2]
+    assert len(ends[0][0]) == 4
