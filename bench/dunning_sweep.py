@@ -189,7 +189,7 @@ def bare_sql(due: int) -> None:
         rows = cursor.fetchall()
         in_due = "(SELECT account_id FROM billing_dunningcase WHERE status = 'open' AND next_at <= %s)"
         cursor.execute(
-            "UPDATE accounts_account SET state = 'frozen', event_count = event_count + 1 "  # noqa: S608
+            "UPDATE accounts_account SET state = 'frozen', event_count = event_count + 1 "
             f"WHERE id IN {in_due}",
             [AT],
         )
@@ -240,7 +240,7 @@ def _insert(model: Any, columns: tuple[str, ...], rows: Any) -> None:
                     copy.write_row(row)
             return
         marks = ", ".join(["%s"] * len(columns))
-        cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(rows))  # noqa: S608
+        cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(rows))
 
 
 def references(due: int) -> list[Any]:

@@ -236,5 +236,7 @@ def end_local_many(subscriptions: Iterable[int], *, at: dt.datetime, reason: str
 def move_local_end(subscription: Subscription, ends: dt.datetime, *, at: dt.datetime) -> None:
     """Move the end of a trial that only we know of; access that was to end with it ends then."""
     before = subscription.trial_end
+    if subscription.cancel_at is not None:
+        Subscription.objects.filter(pk=subscription.pk).update(cancel_at=ends)
     grant_end(subscription, ends, at=at)
     Account.objects.filter(pk=subscription.account_id, access_ends_at=before).update(access_ends_at=ends)

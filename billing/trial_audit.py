@@ -8,7 +8,7 @@ from django.db.models import Count, Exists, F, OuterRef, Q
 from accounts.audit import Invariant, refs, register
 from accounts.models import Account, Event, Member, Notice
 from billing.models import Subscription, TrialExtension, TrialStep
-from billing.trial_sweep import TELLING
+from billing.trial_sets import TELLING
 
 HOUR = dt.timedelta(hours=1)
 DAY = dt.timedelta(days=1)

@@ -71,7 +71,8 @@ def plan_trial(subscription: Subscription, *, at: dt.datetime) -> TrialCalendar:
     """
     calendar = calendar_of(subscription)
     subscription.trial_steps.pending().delete()
-    wanted = [step for step in calendar.steps if _is_ahead(step, subscription, at)]
+    is_leaving = subscription.is_local and subscription.cancel_at is not None
+    wanted = [s for s in calendar.steps if not is_leaving and _is_ahead(s, subscription, at)]
     TrialStep.objects.bulk_create(
         TrialStep(
             subscription=subscription,
@@ -102,6 +103,19 @@ def drop_trial(account: Account, *, at: dt.datetime, reason: str) -> None:
     TrialStep.objects.pending().filter(subscription__account=account).delete()
     drop_notices(account, kinds=MAILS, reason=reason)
     TrialRequest.objects.open().filter(account=account).update(state=TrialRequest.State.LAPSED, closed_at=at)
+
+
+def stop_trial(subscription: Subscription, until: dt.datetime) -> None:
+    """They leave: it ends then, and nothing more is said about it."""
+    _write(subscription, cancel_at=until)
+    subscription.trial_steps.pending().delete()
+    drop_notices(subscription.account, kinds=MAILS, reason="left")
+
+
+def resume_trial(subscription: Subscription, *, at: dt.datetime) -> None:
+    """They stay after all: its days go on as if nothing had been said."""
+    _write(subscription, cancel_at=None)
+    plan_trial(subscription, at=at)
 
 
 def drop_trials(subscriptions: Iterable[int], *, reason: str) -> None:

@@ -55,7 +55,7 @@ def trial_of(account: Account, *, at: dt.datetime) -> Subscription | None:
 
 def is_leaving(subscription: Subscription) -> bool:
     """Whether somebody else than the trial has said when access ends."""
-    if not subscription.is_local:
+    if not subscription.is_local or (subscription.is_live and subscription.cancel_at is not None):
         return subscription.cancel_at is not None
     return subscription.account.access_ends_at != access_end_of(subscription)
 

@@ -16,6 +16,7 @@ from accounts.recipients import payers, teammates
 from billing.dunning_cases import stop_for_leaving
 from billing.models import Invoice, Subscription
 from billing.subscriptions import steer_subscription
+from billing.trial_steps import stop_trial
 from offboarding import receipts
 from offboarding.facts import read_situation
 from offboarding.models import Cancellation, Ending
@@ -242,6 +243,8 @@ def _stop_renewal(cancellation: Cancellation, safe: Outcome, *, by: By, at: dt.d
         or steer_subscription(subscription, ends="period_end", at=at, by=by, open_invoices=unpaid) is None
     ):
         mark_scheduled(cancellation, at=at)
+    if subscription is not None and subscription.is_local and subscription.trial_end is not None:
+        stop_trial(subscription, safe.access_ends_at)
 
 
 def _tell(cancellation: Cancellation, *, at: dt.datetime) -> None:

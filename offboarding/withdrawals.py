@@ -13,7 +13,7 @@ from accounts.recipients import payers, teammates
 from billing.dunning_cases import resume_after_leaving
 from billing.models import Invoice, Pause, Subscription
 from billing.subscriptions import steer_subscription
-from billing.trial_steps import access_end_of
+from billing.trial_steps import access_end_of, resume_trial
 from offboarding import retention
 from offboarding.completions import date_the_data
 from offboarding.declarations import limit_access
@@ -70,6 +70,9 @@ def take_back(cancellation: Cancellation, account: Account, *, by: By, at: dt.da
         steer_subscription(
             cancellation.subscription, ends="never", at=at, by=by, open_invoices=_collect_again(cancellation)
         )
+    trial = cancellation.subscription
+    if trial is not None and trial.is_live and trial.is_local and trial.trial_granted_end is not None:
+        resume_trial(trial, at=at)
     limit_access(account, _end_by_itself(account), at=at)
     resume_after_leaving(account, by=by, at=at)
     Reservation.objects.filter(cancellation=cancellation, status=Reservation.Status.RESERVED).update(

@@ -69,7 +69,15 @@ class Subscription(models.Model):
                 condition=~Q(status="canceled") | Q(ended_at__isnull=False),
             ),
         ]
-        indexes = [models.Index(fields=["period_end"], name="subscription_period_end")]
+        indexes = [
+            models.Index(fields=["period_end"], name="subscription_period_end"),
+            # Trials from before there was a calendar: none, once they were planned.
+            models.Index(
+                fields=["trial_end"],
+                name="subscription_trial_unplanned",
+                condition=Q(status="trialing", trial_granted_end=None),
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.provider_id or self.public_id

@@ -22,6 +22,7 @@ from billing.provider_clocks import turn_test_clocks
 from billing.stripe_api import calling
 from billing.subscriptions import start_trial
 from billing.sync import sync_everything
+from billing.trial_sweep import run_trials
 from config.demo.cards import card_number
 from config.demo.password import PASSWORD
 from offboarding.confirmations import confirm_cancellation
@@ -172,6 +173,25 @@ def _trial(shop: Workshop) -> None:
     settle(account, at=shop.ago(4))
 
 
+def _trial_began(shop: Workshop, name: str, *, days_ago: int) -> None:
+    """A trial that began then, taken through its days by the sweep."""
+    account = shop.open(name, days_ago=days_ago)
+    start_trial(
+        account, Plan.objects.get(code="solo-trial"), by=By.customer(owner_of(account)), at=shop.ago(days_ago)
+    )
+    for day in range(days_ago, -1, -1):
+        run_trials(at=shop.ago(day))
+        settle(account, at=shop.ago(day))
+
+
+def _trial_over(shop: Workshop) -> None:
+    _trial_began(shop, "Cedar Lab", days_ago=18)
+
+
+def _trial_frozen(shop: Workshop) -> None:
+    _trial_began(shop, "Silent Mill", days_ago=34)
+
+
 def _free(shop: Workshop) -> None:
     shop.open("Quiet Garden", days_ago=200)
 
@@ -248,6 +268,8 @@ EXAMPLES = (
     Example("annual@harbour.example", "pays yearly", _annual),
     Example("marta@persona.example", "a private person inside the EU withdrawal period (Spanish)", _consumer),
     Example("trial@fern.example", "on a trial without a card", _trial),
+    Example("grace@cedar.example", "the trial is over, everything is still on", _trial_over),
+    Example("frozen@mill.example", "the trial ran out: access is off", _trial_frozen),
     Example("free@garden.example", "on the free plan", _free),
     Example("late@bakery.example", "the last payment failed", _past_due),
     Example("paused@hut.example", "agreed on a pause", _paused),

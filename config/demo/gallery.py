@@ -54,6 +54,12 @@ STATES: dict[str, tuple[Place, ...]] = {
     "annual@harbour.example": (("leave", "{account}leave/"),),
     "marta@persona.example": (("leave", "{account}leave/"),),
     "trial@fern.example": (("billing", "{account}billing/"), ("leave", "{account}leave/")),
+    "grace@cedar.example": (
+        ("billing", "{account}billing/"),
+        ("more-time", "{account}more-time/"),
+        ("leave", "{account}leave/"),
+    ),
+    "frozen@mill.example": (("more-time", "{account}more-time/"), ("plans", "{account}plans/")),
     "free@garden.example": (
         ("plans", "{account}plans/"),
         ("pay", "{account}pay/team-monthly/"),

@@ -13,7 +13,9 @@ from billing.plan_choice import take_plan
 from billing.tests.trial_worlds import DAY, MONDAY, live_on, make_free_plan, make_trial
 from billing.trials import extend_trial
 from offboarding import purges
-from offboarding.models import Closure
+from offboarding.completions import complete_due_cancellations
+from offboarding.declarations import declare_cancellation
+from offboarding.models import Closure, Ending
 
 pytestmark = pytest.mark.django_db
 
@@ -67,3 +69,20 @@ def test_in_the_end_it_goes_and_says_so_before():
 
     assert report.purged == [account.public_id]
     assert account.state == "erased"
+
+
+def test_leaving_in_grace_keeps_everything_on_to_its_end_and_stops_the_messages():
+    trial = make_trial()
+    now = MONDAY + 19 * DAY
+    live_on(now)
+    account = Account.objects.get(pk=trial.account_id)
+    until = account.access_ends_at
+    owner = owner_of(account)
+    left = declare_cancellation(account, Ending.STOP_RENEWING, by=By.customer(owner), at=now, user=owner)
+    live_on(MONDAY + 60 * DAY, since=now)
+    complete_due_cancellations(at=until)
+    account.refresh_from_db()
+
+    assert left.effective_at == until == account.access_ends_at
+    assert not Notice.objects.filter(kind__startswith="trial_", status="sent", sent_at__gt=now).exists()
+    assert account.state == "closed"

@@ -95,7 +95,9 @@ def test_an_undone_trial_without_a_card_still_ends(clock):
     keep(browser, account)
 
     account.refresh_from_db()
-    assert account.access_ends_at == the_subscription(account).trial_end
+    trial = the_subscription(account)
+    assert account.access_ends_at == trial.period_end
+    assert trial.trial_steps.pending().filter(kind="freeze").exists()
 
 
 def test_an_undone_leaving_does_not_forgive_an_open_invoice(clock):

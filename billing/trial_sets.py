@@ -1,0 +1,190 @@
+"""The ordinary days of trials in one statement a chunk, on PostgreSQL.
+
+What `billing.trial_sweep` does step by step for any mixture of steps, this does for those that everybody
+goes through: a mail before or after the end, the end with its first mail, the freeze. What is not plain
+(several steps at once after an outage, the free plan, a thank-you, nobody told) is left as it was found.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from accounts import sets
+from accounts.doorbell import ring
+from accounts.events import NUMBERED, SYSTEM
+from accounts.models import Account, Event, Notice
+from accounts.signals import access_changed
+from billing.trial_calendar import AFTER_KINDS, TOLD_DAYS, StepKind
+from billing.trial_steps import ENDS, MAILS, OVER
+
+#: The mail of the start tells the dates, too.
+TELLING: Final = ("subscription_started", *MAILS)
+_BEFORE: Final = [str(StepKind.REMIND_FIRST), str(StepKind.REMIND_AGAIN)]
+_AFTER: Final = [str(kind) for kind in AFTER_KINDS]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """One kind of plain day: which steps are due together, in which states, and where the account goes."""
+
+    kinds: list[str]
+    #: The step that has to be among them; "" where there is exactly one.
+    with_kind: str
+    states: list[str]
+    state: str = ""
+    is_end: bool = False
+
+
+WAYS: Final = (
+    Way(kinds=["end", "after_0"], with_kind="end", states=["trialing"], state="grace"),
+    Way(
+        kinds=["freeze", "after_0"],
+        with_kind="freeze",
+        states=["trialing", "grace"],
+        state="frozen",
+        is_end=True,
+    ),
+    Way(kinds=[*_BEFORE, *_AFTER], with_kind="", states=["trialing", "grace", "frozen"]),
+)
+
+
+def take_plain_days(ids: Sequence[int], *, at: dt.datetime) -> set[int]:
+    """Take what is plain of these accounts; returns those that are done. Inside the caller's transaction."""
+    done: set[int] = set()
+    for way in WAYS:
+        left = [pk for pk in ids if pk not in done]
+        moved = sets.fetch_ids(_statement(left, way, at)) if left else []
+        if moved and way.state:
+            access_changed.send(Account, account_ids=moved, at=at)
+        done |= set(moved)
+    if done:
+        ring("accounts.send_notices")
+    return done
+
+
+def _statement(ids: list[int], way: Way, at: dt.datetime) -> sets.Sql:
+    """Find, take, move, count, write history and mail, and tick the steps off."""
+    parts = [_due(ids, at), _plain(way, at), _taken(way, at), _account(way)]
+    parts += _history(way, at) if way.state else []
+    parts += [_ended(at)] if way.is_end else []
+    parts += [_ticked(at), _mails(at)]
+    sql = ", ".join(f"{name} AS {text}" for name, text, _ in parts)
+    params = [value for _, _, values in parts for value in values]
+    return f"WITH {sql} SELECT id FROM account ORDER BY id", params  # noqa: S608
+
+
+Part = tuple[str, str, list[Any]]
+
+
+def _due(ids: list[int], at: dt.datetime) -> Part:
+    sql = """MATERIALIZED (
+        SELECT step.id AS step, step.kind, step.window_to, step.rule_ids, trial.id AS trial,
+               trial.public_id, trial.trial_end, trial.account_id
+        FROM billing_trialstep AS step JOIN billing_subscription AS trial ON trial.id = step.subscription_id
+        WHERE step.done_at IS NULL AND step.due_at <= %s AND trial.account_id = ANY(%s)
+    )"""
+    return "due", sql, [at, ids]
+
+
+def _plain(way: Way, at: dt.datetime) -> Part:
+    """The accounts of which nothing else is due, and no mail too late."""
+    sql = """MATERIALIZED (
+        SELECT account_id, min(trial) AS trial FROM due GROUP BY account_id
+        HAVING bool_and(kind = ANY(%s) AND (kind = %s OR window_to >= %s))
+           AND CASE WHEN %s = '' THEN count(*) = 1 ELSE bool_or(kind = %s) END
+    )"""
+    return "plain", sql, [way.kinds, way.with_kind, at, way.with_kind, way.with_kind]
+
+
+def _taken(way: Way, at: dt.datetime) -> Part:
+    """Those of them that are still so, and that nobody else holds right now."""
+    params: list[Any] = [way.states]
+    told = ""
+    if way.is_end:
+        told = """AND terms.trial_end_plan = 'freeze' AND EXISTS (
+            SELECT 1 FROM accounts_notice AS mail
+            WHERE mail.account_id = free.id AND mail.kind = ANY(%s) AND mail.window_from <= %s
+              AND (mail.sent_at <= %s OR mail.status IN ('dropped', 'failed'))
+        )"""
+        since = at - dt.timedelta(days=TOLD_DAYS)
+        params += [list(TELLING), since, since]
+    sql = f"""MATERIALIZED (
+        SELECT free.id, plain.trial
+        FROM accounts_account AS free JOIN plain ON plain.account_id = free.id
+        JOIN billing_subscription AS trial ON trial.id = plain.trial
+        JOIN accounts_terms AS terms ON terms.id = free.terms_id
+        WHERE free.state = ANY(%s) AND trial.provider_id IS NULL
+          AND (free.access_ends_at IS NULL OR free.access_ends_at = trial.period_end) {told}
+        ORDER BY free.id FOR NO KEY UPDATE OF free SKIP LOCKED
+    )"""  # noqa: S608
+    return "taken", sql, params
+
+
+def _account(way: Way) -> Part:
+    if not way.state:
+        return "account", "(SELECT taken.id, taken.trial FROM taken)", []
+    closed = ", closed_at = NULL" if way.state in Account.OPEN_STATES else ""
+    sql = f"""(
+        UPDATE accounts_account AS moved SET state = %s, event_count = moved.event_count + %s{closed}
+        FROM taken WHERE moved.id = taken.id AND moved.state = ANY(%s)
+        RETURNING moved.id, moved.public_id, moved.event_count, taken.trial
+    )"""  # noqa: S608
+    return "account", sql, [way.state, 2 if way.is_end else 1, way.states]
+
+
+def _history(way: Way, at: dt.datetime) -> list[Part]:
+    """That the account moved, and of a freeze also that the trial ended."""
+    facts = {"reason": "trial_over"}
+    same: dict[str, Any] = {"actor": SYSTEM.actor, "actor_ref": SYSTEM.ref, "facts": facts, "at": at}
+    moved = Event(kind=f"account.{way.state}", **same)
+    numbered = NUMBERED | ({"seq": "account.event_count - 1"} if way.is_end else {})
+    found = [_insert("moved", moved, numbered, "FROM account")]
+    if way.is_end:
+        taken = NUMBERED | {"subject": "'subscription:' || trial.public_id"}
+        source = "FROM account JOIN billing_subscription AS trial ON trial.id = account.trial"
+        found.append(_insert("over", Event(kind="subscription.canceled", **same), taken, source))
+    return found
+
+
+def _ended(at: dt.datetime) -> Part:
+    sql = """(
+        UPDATE billing_subscription AS trial SET status = 'canceled', ended_at = %s, cancel_at = %s
+        FROM account WHERE trial.id = account.trial AND trial.status = 'trialing'
+    )"""
+    return "ended", sql, [at, at]
+
+
+def _ticked(at: dt.datetime) -> Part:
+    sql = """(
+        UPDATE billing_trialstep AS step SET done_at = %s
+        FROM due JOIN account ON account.id = due.account_id WHERE step.id = due.step
+    )"""
+    return "ticked", sql, [at]
+
+
+def _mails(at: dt.datetime) -> Part:
+    """The mail of the step, owed to whoever pays."""
+    taken = {
+        "account_id": "account.id",
+        "user_id": "reader.user_id",
+        "recipient": "person.public_id",
+        "kind": f"CASE WHEN due.kind LIKE 'remind%%' THEN '{ENDS}' ELSE '{OVER}' END",
+        "period": "due.public_id || ':' || due.kind || ':' || "
+        "to_char(due.trial_end AT TIME ZONE 'UTC', 'YYYYMMDDHH24MI')",
+        "subject": "'subscription:' || due.public_id",
+        "window_to": "due.window_to",
+        "rule_ids": "due.rule_ids",
+    }
+    source = """FROM due JOIN account ON account.id = due.account_id
+        JOIN accounts_member AS reader ON reader.account_id = account.id
+        JOIN accounts_user AS person ON person.id = reader.user_id
+        WHERE due.kind NOT IN ('end', 'freeze')
+          AND reader.left_at IS NULL AND reader.role IN ('owner', 'billing')"""
+    row = Notice(window_from=at, next_attempt_at=at, created_at=at)
+    return _insert("mails", row, taken, source, conflict="ON CONFLICT DO NOTHING")
+
+
+def _insert(name: str, row: Any, taken: dict[str, str], source: str, *, conflict: str = "") -> Part:
+    sql, params = sets.insert_select(row, taken, (source, []), conflict=conflict)
+    return name, f"({sql})", list(params)
