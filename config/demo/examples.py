@@ -179,9 +179,11 @@ def _trial_began(shop: Workshop, name: str, *, days_ago: int) -> None:
     start_trial(
         account, Plan.objects.get(code="solo-trial"), by=By.customer(owner_of(account)), at=shop.ago(days_ago)
     )
-    for day in range(days_ago, -1, -1):
-        run_trials(at=shop.ago(day))
-        settle(account, at=shop.ago(day))
+    # At eleven by day, whenever the demo is started: reminders do not go out at night.
+    for day in range(days_ago - 1, 0, -1):
+        moment = shop.ago(day).replace(hour=10, minute=0, second=0, microsecond=0)
+        run_trials(at=moment)
+        settle(account, at=moment)
 
 
 def _trial_over(shop: Workshop) -> None:
