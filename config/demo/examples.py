@@ -16,6 +16,7 @@ from accounts.opening import Company, open_account
 from accounts.terms import publish_terms
 from billing import outgoing
 from billing.checkout import start_checkout
+from billing.dunning_sweep import run_dunning
 from billing.models import Customer, Plan, Subscription
 from billing.pauses import start_pause
 from billing.provider_clocks import turn_test_clocks
@@ -206,6 +207,18 @@ def _past_due(shop: Workshop) -> None:
     shop.advance(account)
 
 
+def _blocked(shop: Workshop) -> None:
+    account = shop.open("Night Bakery", days_ago=70)
+    # The renewal meets a bad card eight to eleven days ago; since then each day took its step.
+    Workshop(shop.email, shop.ago(12)).pay(account, "solo-monthly", at=shop.ago(39))
+    break_card(account)
+    for days in range(11, -1, -1):
+        today = Workshop(shop.email, shop.ago(days))
+        today.advance(account)
+        run_dunning(at=today.now)
+        settle(account, at=today.now)
+
+
 def break_card(account: Account) -> None:
     """From the next charge on the bank refuses: a card that can be saved and not be charged."""
     customer = Customer.objects.get(account=account)
@@ -273,7 +286,8 @@ EXAMPLES = (
     Example("grace@cedar.example", "the trial is over, everything is still on", _trial_over),
     Example("frozen@mill.example", "the trial ran out: access is off", _trial_frozen),
     Example("free@garden.example", "on the free plan", _free),
-    Example("late@bakery.example", "the last payment failed", _past_due),
+    Example("late@bakery.example", "the last payment failed; access is on for some days more", _past_due),
+    Example("night@bakery.example", "an invoice was not paid in time: access is off until it is", _blocked),
     Example("paused@hut.example", "agreed on a pause", _paused),
     Example("leaving@kiosk.example", "has stopped renewing", _leaving),
     Example("laststep@boat.example", "chose to stop now; the last step is open", _last_step),

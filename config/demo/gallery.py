@@ -67,6 +67,7 @@ STATES: dict[str, tuple[Place, ...]] = {
         ("leave", "{account}leave/"),
     ),
     "late@bakery.example": (("billing", "{account}billing/"), ("leave", "{account}leave/")),
+    "night@bakery.example": (("billing", "{account}billing/"), ("leave", "{account}leave/")),
     "paused@hut.example": (("leave", "{account}leave/"),),
     "leaving@kiosk.example": (
         ("leaving", "{account}leave/"),
@@ -93,6 +94,7 @@ STAFF: dict[str, tuple[Place, ...]] = {
     "support@good-terms.example": (
         ("start", "/admin/"),
         ("accounts", "/admin/accounts/account/"),
+        ("unpaid", "/admin/billing/dunningcase/"),
         ("cancellations", "/admin/offboarding/cancellation/"),
         ("mails", "/admin/accounts/notice/"),
         ("law", "/admin/accounts/notice/law/"),
@@ -176,7 +178,7 @@ def links_in_mails(page: Any, mails: list[str], base_url: str) -> Iterator[Stop]
     found: dict[str, str] = {}
     for url in mails:
         page.goto(f"{url}html")
-        for kind, path in re.findall(r'href="[^"]*?/((?:receipt|undo))/([^"/]+/)"', page.content()):
+        for kind, path in re.findall(r'href="[^"]*?/((?:receipt|undo|pay))/([^"/]+/)"', page.content()):
             found.setdefault(f"/{kind}/{path}", kind)
     for number, (path, kind) in enumerate(found.items(), start=1):
         yield Stop(f"{kind}-{number:02}", base_url + path)
@@ -195,6 +197,18 @@ def stops_of_customer(page: Any, base_url: str, email: str) -> Iterator[Stop]:
             f"{email.partition('@')[0]}-{name}", base_url + path.format(account=account, leaving=leaving)
         )
     yield from invoice_of(page, base_url, account, email)
+    yield from unpaid_of(page, base_url, account, email)
+
+
+def unpaid_of(page: Any, base_url: str, account: str, email: str) -> Iterator[Stop]:
+    """Paying what is unpaid, and choosing the day, where something is."""
+    page.goto(f"{base_url}{account}billing/")
+    link = page.locator(f'main a[href^="{account}invoices/"][href$="/pay/"]')
+    if link.count():
+        pay = base_url + str(link.first.get_attribute("href"))
+        name = email.partition("@")[0]
+        yield Stop(f"{name}-invoice-pay", pay)
+        yield Stop(f"{name}-choose-day", pay.removesuffix("pay/") + "day/")
 
 
 def invoice_of(page: Any, base_url: str, account: str, email: str) -> Iterator[Stop]:
