@@ -55,14 +55,16 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _fresh_reader() -> None:
-    """Nothing of another test: its rate limits, who was let in at the gate, the zone of its last page."""
+    """Nothing of another test: its rate limits, who was let in at the gate, language and zone of its last page."""
+    from django.conf import settings
     from django.core.cache import cache
-    from django.utils import timezone
+    from django.utils import timezone, translation
 
     from accounts import activity, copies
 
     cache.clear()
     timezone.deactivate()
+    translation.activate(settings.LANGUAGE_CODE)
     copies.new_version()
     activity.forget_seen()
 
