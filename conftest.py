@@ -55,7 +55,7 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _fresh_reader() -> None:
-    """Nothing of another test: its rate limits, who was let in at the gate, language and zone of its last page."""
+    """Nothing of another test: rate limits, who was let in, the language and zone of its last page."""
     from django.conf import settings
     from django.core.cache import cache
     from django.utils import timezone, translation

@@ -6,7 +6,8 @@ from bench import dunning_sweep, gate, webhooks
 from bench.__main__ import benches
 from bench.harness import Result, Run, ratios, take_turns
 
-pytestmark = pytest.mark.django_db
+#: Requests end their connections, and a measurement cleans its tables: neither inside a transaction.
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def quiet(text):

@@ -126,6 +126,14 @@ def _fill_billing(account: Account) -> None:
         account=account, subscription=subscription, provider_id=f"in_{account.pk}", number=canary(),
         status="paid", paid_at=NOON, currency="EUR", created_at=NOON, synced_at=NOON, billing_reason=canary(),
     )  # fmt: skip
+    case = billing.DunningCase.objects.create(
+        account=account, invoice=invoice, terms=account.terms, status="paid", opened_at=NOON, told_at=NOON,
+        decline=canary(), card_id=canary(), block_at=NOON, end_at=NOON, closed_at=NOON,
+        closed_reason=canary(),
+    )  # fmt: skip
+    billing.DunningAttempt.objects.create(
+        case=case, at=NOON, day=NOON.date(), outcome="declined", reason=canary(), card_id=canary()
+    )
     billing.InvoiceLine.objects.create(
         invoice=invoice, provider_id=f"il_{account.pk}", net=900, starts_at=NOON, ends_at=NOON,
         description=canary(),

@@ -206,9 +206,9 @@ def use_card_of_a_closed_account(account):
 
 def test_whoever_pays_the_open_invoice_after_declaring_has_access_to_the_end_of_it(clock):
     account = past_due(clock)
-    use_card(account, "pm_card_visa")
     declare(account)
     assert latest(account).effective_at < the_subscription(account).period_end
+    use_card(account, "pm_card_visa")
 
     pay_invoice(Invoice.objects.get(status="open"), by=By.customer(owner_of(account)), at=clock.now())
     run_worker()

@@ -8,7 +8,16 @@ from django.db.models import F
 
 from accounts.audit import invariants
 from accounts.models import Event, Notice
-from billing.models import Instruction, Payment, Refund
+from billing.models import (
+    DunningAttempt,
+    DunningCase,
+    Instruction,
+    Invoice,
+    Payment,
+    Refund,
+    Subscription,
+    TrialExtension,
+)
 from offboarding.models import Cancellation, Closure, Reservation
 
 pytestmark = pytest.mark.django_db
@@ -78,7 +87,39 @@ def early_purge(at):
     Closure.objects.create(account=account, data_until=at, purge_on=at - dt.timedelta(days=1), created_at=at)
 
 
+def extension_by_nobody(at):
+    subscription = Subscription.objects.get()
+    TrialExtension.objects.create(
+        account=subscription.account,
+        subscription=subscription,
+        days=1,
+        ends_before=at,
+        ends_after=at + dt.timedelta(days=1),
+        via="staff",
+        created_at=at,
+    )
+
+
+def second_attempt_of_a_day(at):
+    invoice = Invoice.objects.get()
+    case = DunningCase.objects.create(
+        account=invoice.account,
+        invoice=invoice,
+        terms=invoice.account.terms,
+        status="paid",
+        opened_at=at,
+        told_at=at,
+        block_at=at,
+        end_at=at,
+        closed_at=at,
+    )
+    for _twice in range(2):
+        DunningAttempt.objects.create(case=case, at=at, day=at.date())
+
+
 PLANTED = {
+    "dunning_one_attempt_a_day": second_attempt_of_a_day,
+    "trial_extension_has_actor_and_reason": extension_by_nobody,
     "cancellation_one_open_per_subscription": second_open_cancellation,
     "event_append_only": change_of_history,
     "notice_owed_once": second_notice,
