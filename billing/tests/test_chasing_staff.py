@@ -14,7 +14,6 @@ from accounts.tests.worlds import PASSWORD, make_account, make_user
 from billing.models import Subscription
 from billing.tests.chasing import bank_says, failing_account, pass_days, the_case, the_invoice
 from billing.tests.worlds import make_subscription, run_worker
-from config.roles import write_roles
 
 pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
@@ -22,7 +21,6 @@ pytestmark = [pytest.mark.django_db, pytest.mark.once]
 @pytest.fixture
 def desk():
     """The browser of someone of support who has just signed in."""
-    write_roles()
     staff = make_user(password=PASSWORD, is_staff=True)
     staff.groups.add(Group.objects.get(name="support"))
     browser = Client()
