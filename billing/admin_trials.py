@@ -13,12 +13,12 @@ from accounts.admin.accounts import AccountAdmin
 from accounts.admin.base import Act, ActsAdmin, ReadOnlyAdmin
 from accounts.events import By
 from accounts.models import Account, User
+from accounts.sharing import shared
 from billing.models import TrialExtension, TrialRequest
 from billing.periods import local_date
 from billing.trial_rights import had_trial
 from billing.trials import (
     allow_another_trial,
-    can_allow_another,
     decline_request,
     extend_trial,
     grant_request,
@@ -92,7 +92,12 @@ def _allow(account: Account, by: By, at: dt.datetime, answers: dict[str, Any]) -
 
 
 def _has_trial(account: Account, at: dt.datetime) -> bool:
-    return trial_of(account, at=at) is not None
+    return shared(account, "billing.has_trial", lambda: trial_of(account, at=at) is not None)
+
+
+def _may_need_another(account: Account, at: dt.datetime) -> bool:
+    gone = (Account.State.CLOSED, Account.State.ERASED)
+    return account.state not in gone and had_trial(account)
 
 
 AccountAdmin.add_act(
@@ -131,7 +136,7 @@ AccountAdmin.add_act(
         text=_("Its people or its card have had one. With this they can start one more from the plans page."),
         button=_("Allow it"),
         permission="billing.add_trialallowance",
-        can=lambda account, at: can_allow_another(account, at=at) and had_trial(account),
+        can=_may_need_another,
         do=_allow,
         done=_("Another trial is allowed."),
         form=NoteForm,

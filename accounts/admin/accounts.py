@@ -15,6 +15,7 @@ from accounts import clock, desk
 from accounts.admin.base import Act, ActsAdmin, ReadOnlyAdmin
 from accounts.admin.mails import MailPages
 from accounts.models import Account, Event
+from accounts.sharing import read_once
 
 
 @admin.register(Account)
@@ -67,6 +68,8 @@ class AccountAdmin(MailPages, ActsAdmin[Account]):
         at = clock.now()
         timezone.activate(account.zone)
         parts = desk.read_sections(account, at)
+        with read_once(account):
+            acts = self.possible(request, account)
         request.current_app = self.admin_site.name
         context = {
             **self.admin_site.each_context(request),
@@ -74,7 +77,7 @@ class AccountAdmin(MailPages, ActsAdmin[Account]):
             "title": account.name,
             "opts": self.opts,
             "account": account,
-            "acts": self.possible(request, account),
+            "acts": acts,
             "at": at,
             "main": [{"section": s, "context": c} for s, c in parts if not s.is_aside],
             "aside": [{"section": s, "context": c} for s, c in parts if s.is_aside],
