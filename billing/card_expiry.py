@@ -22,7 +22,8 @@ def expiring_before_renewal(at: dt.datetime) -> QuerySet[Subscription]:
     """
     last = at + dt.timedelta(days=max(AHEAD))
     first_day = at.date().replace(day=1)
-    months = [periods.add_months(first_day, n) for n in range(3)]
+    # From the end of January thirty days reach into the month after the next.
+    months = [periods.add_months(first_day, n) for n in range(4)]
     too_old = Q(pk__in=[])
     for start, end in itertools.pairwise(months):
         month = Q(period_end__gte=_midnight(start), period_end__lt=_midnight(end))
@@ -53,4 +54,9 @@ def owe_card_notices(*, at: dt.datetime) -> int:
 
 def _owed(account_id: int, ref: str, end: dt.datetime, card: str, *, at: dt.datetime) -> Owed:
     ahead = next(days for days in AHEAD if end - at <= dt.timedelta(days=days))
-    return Owed(account_id, f"{ref}:{end:%Y-%m-%d}:{ahead}", subject=f"card:{card}")
+    return Owed(account_id, f"{about_renewal(ref, end)}{ahead}", subject=f"card:{card}")
+
+
+def about_renewal(ref: str, end: dt.datetime) -> str:
+    """How the periods of the notices about this very renewal begin."""
+    return f"{ref}:{end:%Y-%m-%d}:"

@@ -12,6 +12,7 @@ from accounts.links import make_link
 from accounts.models import Account, Link, Notice
 from accounts.notices import Category
 from billing import declines
+from billing.card_expiry import about_renewal
 from billing.dunning_cases import can_choose_day, days_to_choose, steps_left
 from billing.models import Customer, DunningCase, Invoice, Payment
 
@@ -154,13 +155,16 @@ def expiring(notice: Notice, at: dt.datetime) -> dict[str, Any]:
 
 
 def _still_expires(notice: Notice, at: dt.datetime) -> bool:
-    """The same card with the same end is still the one that the next charge would meet."""
+    """The same card with the same end is still the one that this very charge, still to come, would meet."""
     customer = Customer.objects.select_related("account").filter(account=notice.account).first()
     if customer is None or notice.subject != f"card:{customer.card_id}":
         return False
     subscription = customer.account.subscriptions.live().first()
     renews = subscription.renews_at if subscription else None
-    return renews is not None and customer.card_expires < f"{renews:%Y-%m}"
+    if subscription is None or renews is None or renews <= at:
+        return False
+    is_same = notice.period.startswith(about_renewal(subscription.public_id, renews))
+    return is_same and customer.card_expires < f"{renews:%Y-%m}"
 
 
 def _sample(account: Account, at: dt.datetime) -> Sample | None:
