@@ -34,7 +34,7 @@ def register_words() -> None:
     )
     register("account.trialing", _("The trial runs."))
     register("account.active", _("The account is active."))
-    register("account.grace", _("A payment is due; access stays on for now."))
+    register("account.grace", _("Something is to be settled; access stays on for now."))
     register("account.frozen", _("Access was turned off."))
     register("account.closed", _("The account was closed."))
     register("account.erased", _("The account was erased."))

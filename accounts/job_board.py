@@ -38,6 +38,11 @@ class Line:
         return max(dt.timedelta(), self.at - self.last.started_at) if self.last else None
 
     @property
+    def is_fresh(self) -> bool:
+        """It ran within the last minute, so that a number of minutes would be none."""
+        return self.age is not None and self.age < dt.timedelta(minutes=1)
+
+    @property
     def is_late(self) -> bool:
         """On, and not run for several slots: no worker, or one that is stuck."""
         return self.off is None and (self.age is None or self.age > PATIENCE * self.job.every)

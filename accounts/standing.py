@@ -42,9 +42,16 @@ def _open(account: Account) -> Standing:
     if account.state == Account.State.TRIALING:
         label, tone, text = _("trial"), "info", _("You are trying it out.")
     elif account.state == Account.State.GRACE:
-        label, tone, text = _("payment is due"), "warn", _("Something is to be paid; access is still on.")
+        label, tone, text = _grace(account)
     else:
         label, tone, text = _("active"), "success", _("Everything is on.")
     if until is not None:
         text += " " + _("Access is on until %(moment)s.") % {"moment": terms_format.moment(until)}
     return Standing(label, tone, text)
+
+
+def _grace(account: Account) -> tuple[str, str, str]:
+    """A payment or a choice is missing before access ends; without an end nothing has to be done."""
+    if account.access_ends_at is None:
+        return _("still on"), "warn", _("Everything is still on.")
+    return _("action needed"), "warn", _("There is something to settle.")

@@ -20,7 +20,7 @@ from accounts import clock
 from accounts.admin.base import Act, ActsAdmin, DeskAdmin, ReadOnlyAdmin
 from accounts.errors import WrongState
 from accounts.events import By
-from accounts.templatetags.terms_format import format_money
+from accounts.templatetags.terms_format import day, format_money
 from billing.charges import can_move_charge, move_charge, preview_postponed
 from billing.dunning_attempts import can_retry_now, retry_now
 from billing.dunning_cases import can_write_off, write_off
@@ -125,7 +125,8 @@ class DunningCaseAdmin(ActsAdmin[DunningCase]):
     list_filter = ("status", "next_step", "end_action")
     list_select_related = ("account__terms", "invoice", "terms")
     search_fields = ("invoice__number__exact", "invoice__provider_id__exact", "account__public_id__exact")
-    exclude = ("card_id",)
+    exclude = ("card_id", "plan")
+    readonly_fields = ("steps_left",)
     acts: ClassVar[tuple[Act[DunningCase], ...]] = (
         Act(
             code="retry",
@@ -157,6 +158,12 @@ class DunningCaseAdmin(ActsAdmin[DunningCase]):
     @admin.display(description=_("owed"))
     def owed(self, case: DunningCase) -> str:
         return format_money(case.invoice.amount_remaining, case.invoice.currency)
+
+    @admin.display(description=_("still to come"), empty_value="–")
+    def steps_left(self, case: DunningCase) -> str:
+        labels = dict(DunningCase.NextStep.choices)
+        found = ((labels.get(key, labels["attempt"]), dt.date.fromisoformat(on)) for key, on in case.plan)
+        return ", ".join(f"{label}: {day(on)}" for label, on in found)
 
 
 class MoneyMixin:

@@ -89,6 +89,7 @@ def trial_card(account: Account, member: Member, at: dt.datetime) -> dict[str, A
         "full_until": trial.period_end if trial.is_local else None,
         "stays_free": trial.is_local and account.access_ends_at is None,
         "asked": open_request(account),
+        "in_banner": trial.is_local and trial.cancel_at is None and bool(_sentence(trial, at)),
     }
 
 

@@ -29,7 +29,7 @@ def data(account: Account, member: Member, at: dt.datetime) -> Exit:
     closure = retention.open_closure(account)
     text = _("See what we keep and until when, and download it.")
     if closure is not None and closure.status == Closure.Status.SCHEDULED:
-        text = _("It is deleted on %(day)s, and can be fetched until then.") % {
+        text = _("Your data is deleted on %(day)s, and can be fetched until then.") % {
             "day": moment(closure.purge_on)
         }
     return Exit(label=_("Your data"), url=reverse("exports", args=[account.public_id]), text=text)

@@ -102,7 +102,7 @@ class DunningCase(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.invoice_id} {self.status}"
+        return str(self.invoice)
 
     @property
     def ref(self) -> str:

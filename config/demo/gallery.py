@@ -178,7 +178,9 @@ def links_in_mails(page: Any, mails: list[str], base_url: str) -> Iterator[Stop]
     found: dict[str, str] = {}
     for url in mails:
         page.goto(f"{url}html")
-        for kind, path in re.findall(r'href="[^"]*?/((?:receipt|undo|pay))/([^"/]+/)"', page.content()):
+        for kind, path in re.findall(
+            r'href="https?://[^/"]+/((?:receipt|undo|pay))/([^"/]+/)"', page.content()
+        ):
             found.setdefault(f"/{kind}/{path}", kind)
     for number, (path, kind) in enumerate(found.items(), start=1):
         yield Stop(f"{kind}-{number:02}", base_url + path)
