@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
+from django.utils.text import Truncator
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -25,6 +26,8 @@ from billing.trials import (
     trial_of,
 )
 
+#: Characters of a wish in the list; the rest is on its page.
+SHOWN = 40
 REASONS = [choice for choice in TrialExtension.Reason.choices if choice[0] != TrialExtension.Reason.CARD]
 
 
@@ -161,7 +164,7 @@ def _is_open(request: TrialRequest, at: dt.datetime) -> bool:
 class TrialRequestAdmin(ActsAdmin[TrialRequest]):
     """Who asks for more time, and what for. The clock stands still until the answer, three working days."""
 
-    list_display = ("account", "state", "text", "created_at", "answer_by", "asked_by")
+    list_display = ("account", "state", "purpose", "created_at", "answer_by", "asked_by")
     list_filter = ("state",)
     list_select_related = ("account", "asked_by")
     search_fields = ("account__public_id__exact", "public_id__exact")
@@ -190,6 +193,10 @@ class TrialRequestAdmin(ActsAdmin[TrialRequest]):
             form=AnswerForm,
         ),
     )
+
+    @admin.display(description=_("what for"), empty_value="–")
+    def purpose(self, row: TrialRequest) -> str:
+        return Truncator(row.text).chars(SHOWN)
 
 
 @admin.register(TrialExtension)

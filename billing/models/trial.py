@@ -163,7 +163,7 @@ class TrialRequest(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.state} {self.created_at:%Y-%m-%d}"
+        return str(self.account)
 
 
 class TrialAllowance(models.Model):
