@@ -12,14 +12,12 @@ from accounts.notices import owe
 from accounts.recipients import payers
 from billing.models import Plan, Subscription, TrialExtension
 from billing.periods import add_local_days, local_date
-from billing.subscriptions import steer_subscription
+from billing.subscriptions import earliest_first_charge, steer_subscription
 from billing.trials import extend_by_system
 
 RENEWS = "renewal_ahead"
 #: A charge that nobody was told of in time comes so much later: the law wants 15 days for a year.
 LATER_DAYS = 17
-#: For the first charge after a trial the strictest window is a week.
-LATER_TRIAL_DAYS = 8
 
 
 def renewal_period(subscription: Subscription, days: int) -> str:
@@ -133,8 +131,12 @@ def postpone_untold_trial(notice: Notice, at: dt.datetime) -> None:
     if trial is None or trial.is_local or trial.trial_end is None or not can_postpone(trial, at=at):
         return
     account = trial.account
-    later = add_local_days(at, LATER_TRIAL_DAYS, account.time_zone)
+    later = earliest_first_charge(account, at=at)
     if trial.first_paid_at is not None or later <= trial.trial_end:
+        return
+    # Two notices may be missed at once, before the provider has heard of the first one.
+    moved = TrialExtension.objects.filter(subscription=trial, ends_before=trial.trial_end)
+    if moved.filter(ends_after__gte=later - dt.timedelta(days=1)).exists():
         return
     days = (local_date(later, account.time_zone) - local_date(trial.trial_end, account.time_zone)).days
     extend_by_system(trial, later, days=max(1, days), reason=TrialExtension.Reason.PROBLEM, at=at)

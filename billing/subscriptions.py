@@ -2,19 +2,21 @@
 
 import datetime as dt
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from django.db import transaction
 
 from accounts.errors import WrongState
 from accounts.events import SYSTEM, By, record, record_many
+from accounts.law import EventKind, days_to_tell
 from accounts.models import Account
 from accounts.notices import owe
 from accounts.recipients import payers
 from accounts.states import move_account
 from billing.instructions import instruct
 from billing.models import Customer, Instruction, Plan, Subscription
-from billing.periods import add_local_days
+from billing.periods import add_local_days, local_date
 from billing.trial_calendar import TrialCalendar
 from billing.trial_rights import had_trial, use_allowance
 from billing.trial_steps import access_end_of, drop_trial, drop_trials, free_plan_of, grant_end, plan_trial
@@ -95,18 +97,51 @@ def owe_start_of_trial(subscription: Subscription, calendar: TrialCalendar, *, a
     )
 
 
-def free_until(account: Account, plan: Plan, *, at: dt.datetime) -> dt.datetime | None:
-    """When the free days of this plan end for this account, or None where it is paid from the start.
+@dataclass(frozen=True)
+class FreeDays:
+    """The first charge is `until`, `told_days` after they are told; `instead_of` an earlier end, for that."""
 
-    Free days that run already are kept, with those that the terms give for a card; new ones come with
-    a trial that needs a card, once.
+    until: dt.datetime
+    told_days: int
+    instead_of: dt.datetime | None = None
+
+
+def free_days(account: Account, plan: Plan, *, at: dt.datetime) -> FreeDays | None:
+    """The free days of this plan for this account, or None where it is paid from the start.
+
+    Free days that run already are kept, with those that the terms give for a card, and with as many more
+    as the law wants between the mail about the first charge and that charge; new ones come with a trial
+    that needs a card, once.
     """
+    told_days = told_days_of(account, at=at)
     running = Subscription.objects.live().filter(account=account, plan=plan, provider_id=None).first()
     if running is not None and running.trial_end is not None and running.trial_end > at:
-        return add_local_days(running.trial_end, account.terms.trial_card_days, account.time_zone)
+        kept = add_local_days(running.trial_end, account.terms.trial_card_days, account.time_zone)
+        earliest = earliest_first_charge(account, at=at)
+        return FreeDays(kept, told_days) if kept >= earliest else FreeDays(earliest, told_days, kept)
     if plan.trial_needs_card and plan.trial_days and not had_trial(account):
-        return at + dt.timedelta(days=plan.trial_days)
+        return FreeDays(at + dt.timedelta(days=plan.trial_days), told_days)
     return None
+
+
+def free_until(account: Account, plan: Plan, *, at: dt.datetime) -> dt.datetime | None:
+    """When the free days of this plan end for this account, or None where it is paid from the start."""
+    free = free_days(account, plan, at=at)
+    return free.until if free else None
+
+
+def told_days_of(account: Account, *, at: dt.datetime) -> int:
+    """How many days before the first charge after a trial this account has to know of it."""
+    day = local_date(at, account.time_zone)
+    return days_to_tell(EventKind.TRIAL_END_WITH_CARD, account.country, account.kind, day)
+
+
+def earliest_first_charge(account: Account, *, at: dt.datetime) -> dt.datetime:
+    """The first moment at which a card may be charged of which they are told now.
+
+    A day more than the law wants, in which the mail leaves.
+    """
+    return add_local_days(at, told_days_of(account, at=at) + 1, account.time_zone)
 
 
 def desired_subscription(

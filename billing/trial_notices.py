@@ -56,7 +56,10 @@ def _has_started(notice: Notice, at: dt.datetime) -> bool:
 
 
 def _start_words(notice: Notice, at: dt.datetime) -> dict[str, Any]:
-    return _mail_words(_started(notice), notice, at)
+    trial = _started(notice)
+    by_card = TrialExtension.objects.filter(subscription=trial, via=TrialExtension.Via.CARD).first()
+    ended_before = by_card.ends_before if by_card else None
+    return _mail_words(trial, notice, at) | {"ended_before": ended_before}
 
 
 def is_running(notice: Notice, at: dt.datetime) -> bool:
@@ -295,6 +298,7 @@ KINDS = (
         context=_start_words,
         still_true=_has_started,
         sample=_sample(),
+        on_missed=_missed,
     ),
     NoticeKind(
         code="trial_ends",

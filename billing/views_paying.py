@@ -29,7 +29,7 @@ from billing.invoices import issued
 from billing.models import Customer, Invoice, Plan
 from billing.plan_choice import price_words
 from billing.stripe_api import StripeForbidden, StripeRefused, StripeThrottled, StripeUnavailable
-from billing.subscriptions import free_until
+from billing.subscriptions import free_days
 
 OUTAGE = (StripeUnavailable, StripeThrottled, StripeForbidden, StripeRefused)
 SETUP_INTENT = re.compile(r"seti_[A-Za-z0-9]{1,60}")
@@ -45,17 +45,18 @@ def pay(request: AccountRequest, code: str) -> HttpResponse:
     """What will be charged and when, the card form, and the card on file."""
     account, at = request.account, clock.now()
     plan = get_object_or_404(Plan.objects.on_offer(account.currency).filter(amount__gt=0), code=code)
-    until = free_until(account, plan, at=at)
+    free = free_days(account, plan, at=at)
     context = {
         "plan": plan,
         "price": price_words(plan),
-        "free_until": until,
+        "free_until": free.until if free else None,
+        "free": free,
         "customer": _customer(request),
         "form": _form(
             request,
             start=reverse("pay_start", args=[account.public_id, code]),
             done=_done(request, what="plan", plan=code),
-            mode="setup" if until else "subscription",
+            mode="setup" if free else "subscription",
             amount=plan.amount,
             currency=plan.currency,
         ),

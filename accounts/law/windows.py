@@ -161,6 +161,20 @@ def broken_rules(
     return tuple(sorted({rule_id for window in windows for rule_id in window.rule_ids} - kept))
 
 
+def days_to_tell(
+    event_kind: str,
+    country: str,
+    customer_kind: str,
+    event_on: dt.date,
+    *,
+    strict: bool | None = None,
+    length_days: int | None = None,
+) -> int:
+    """How many days before such an event a mail keeps every rule's latest day; 0 where there is no rule."""
+    rules = rules_for(event_kind, country, customer_kind, event_on, strict=strict, length_days=length_days)
+    return max((rule.last_day for rule in rules), default=0)
+
+
 def days_before(event_at: dt.datetime, days: int, zone: zoneinfo.ZoneInfo) -> dt.datetime:
     """The moment (UTC) that many local days before, at the same time of day on the clock there."""
     local = event_at.astimezone(zone) - dt.timedelta(days=days)
