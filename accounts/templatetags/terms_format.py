@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Literal
 
 from babel import Locale
-from babel.dates import format_date, format_time, get_timezone_name
+from babel.dates import format_date, format_skeleton, format_time, get_timezone_name
 from babel.numbers import format_currency, format_decimal, get_currency_symbol
 from django import template
 from django.conf import settings
@@ -85,6 +85,12 @@ def weekday(value: dt.date | dt.datetime | None) -> str:
         return ""
     when = _local(value) if isinstance(value, dt.datetime) else value
     return format_date(when, "full", locale=reader_locale())
+
+
+@register.filter
+def near_day(value: dt.date) -> str:
+    """ "Tue 3 Nov": a day of the next weeks, where a list on a phone has no room for more."""
+    return str(format_skeleton("MMMEd", value, locale=reader_locale()))
 
 
 @register.filter

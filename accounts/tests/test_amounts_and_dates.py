@@ -14,6 +14,7 @@ from accounts.templatetags.terms_format import (
     exponent,
     format_money,
     moment,
+    near_day,
     number,
     weekday,
     zone_name,
@@ -78,6 +79,7 @@ def test_a_moment_names_its_zone_in_both_languages() -> None:
         assert moment(NOON) == "3 November 2026, 13:03 CET"
         assert clock_time(NOON) == "13:03 CET"
         assert weekday(NOON) == "Tuesday, 3 November 2026"
+        assert near_day(NOON.date()) == "Tue 3 Nov"
 
 
 def test_the_hour_that_happens_twice_is_told_apart_by_its_zone() -> None:
