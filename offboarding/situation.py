@@ -54,6 +54,11 @@ class Situation:
         """Whether a pause is agreed on while paid time still runs: it begins where that ends."""
         return self.start == Start.PAUSED and bool(self.billing.invoices)
 
+    @property
+    def is_blocked(self) -> bool:
+        """Whether access is off already because an invoice stayed unpaid."""
+        return self.unpaid_until is not None and self.unpaid_until <= self.billing.declared_at
+
     def measured(self, at: int) -> "Situation":
         """The same facts, measured at another moment."""
         return replace(self, billing=replace(self.billing, declared_at=at))

@@ -145,7 +145,7 @@ def _button(outcome: Outcome) -> str:
 
 
 def _last_day(outcome: Outcome, facts: Situation) -> str:
-    if facts.start == Start.ENDED:
+    if facts.start == Start.ENDED or facts.is_blocked:
         return _("Access has ended already")
     if (
         outcome.ending in (Ending.STOP_NOW, Ending.CLOSE_DELETE)
@@ -161,7 +161,7 @@ def _last_day(outcome: Outcome, facts: Situation) -> str:
 def _money(outcome: Outcome, facts: Situation) -> str:
     refund = outcome.refund
     if facts.start == Start.ENDED and not refund.value:
-        return _("Nothing changes: what was due back was settled at the end")
+        return _("Nothing changes, and nothing more is billed")
     if outcome.ending == Ending.STOP_RENEWING:
         if facts.charging:
             return _("%(amount)s for the period that has just begun; nothing after it") % {
@@ -221,6 +221,8 @@ def _unpaid(outcome: Outcome, currency: str) -> str:
 
 
 def _undo(outcome: Outcome, facts: Situation) -> str:
+    if outcome.undo_until is not None and facts.is_blocked:
+        return _("Coming back later is one click")
     if outcome.undo_until is not None:
         return _("Yes, until %(moment)s") % {"moment": moment(outcome.undo_until)}
     if facts.start == Start.ENDED:
