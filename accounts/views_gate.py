@@ -1,9 +1,10 @@
 """The question that a proxy asks before each request of the operator's own product: may this one in?"""
 
 import datetime as dt
+from urllib.parse import urlencode
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
@@ -11,7 +12,7 @@ from accounts import clock
 from accounts.activity import note_activity, note_use_of_key
 from accounts.admission import bearer
 from accounts.passports import Passport, SeveralAccounts, passport_of_key, passport_of_session
-from accounts.problems import access_off, not_signed_in, not_yours
+from accounts.problems import access_off, not_signed_in, not_yours, wants_json
 
 
 @require_safe
@@ -19,13 +20,26 @@ def access_check(request: HttpRequest) -> HttpResponse:
     """200 and who it is, 401 and where to sign in, 402 and where to pay, 403 for somebody else's account.
 
     The credential is an API key (`Authorization: Bearer gt_…`) or the session's cookie; the account is the
-    key's, or the one that `X-Account` or `?account=` names, or the person's only one. Changes nothing but
-    the day with activity. No query from a copy, else one.
+    key's, or the one that `X-Account` or `?account=` names, or the person's only one. With `?redirect=1` a
+    browser is led to the page for it instead of 401 and 402, for proxies that hand on whatever they are
+    told. Changes nothing but the day with activity. No query from a copy, else one.
     """
-    named = request.GET.get("account", "") if request.META.get("QUERY_STRING") else ""
-    response = _answer(request, request.headers.get("X-Account") or named)
+    asked = request.GET if request.META.get("QUERY_STRING") else {}
+    response = _answer(request, request.headers.get("X-Account") or asked.get("account", ""))
+    if "redirect" in asked and not bearer(request) and not wants_json(request):
+        response = _lead(request, response)
     response["Cache-Control"] = "no-store"
     response["Vary"] = "Authorization, Cookie, X-Account"
+    return response
+
+
+def _lead(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """To the page on which one signs in, and from there to where one was going; or to the one to pay on."""
+    if response.status_code == 401:
+        back = urlencode({"next": request.headers.get("X-Forwarded-Uri", "/")})
+        return HttpResponseRedirect(f"{response['X-Sign-In-Url']}?{back}")
+    if response.status_code == 402:
+        return HttpResponseRedirect(response["X-Payment-Url"])
     return response
 
 

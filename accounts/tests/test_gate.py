@@ -206,6 +206,23 @@ def test_a_session_names_its_account_where_there_are_several():
     assert check(key=key_of(mine), account=other.public_id).status_code == 403
 
 
+def test_a_proxy_may_have_browsers_led_to_the_page_for_it():
+    account = make_account()
+    browser, asked = signed_in(owner_of(account)), f"{reverse('access_check')}?redirect=1"
+    going = {"X-Forwarded-Uri": "/reports?year=2026&a=b"}
+    stranger = Client().get(asked, headers=going)
+    let_in = browser.get(asked, headers=going)
+    freeze(account)
+    off, script = browser.get(asked), browser.get(asked, headers={"Accept": "application/json"})
+    program = Client().get(asked, headers={"Authorization": "Bearer gt_wrong"})
+
+    sign_in = reverse("account_login")
+    assert stranger["Location"].endswith(f"{sign_in}?next=%2Freports%3Fyear%3D2026%26a%3Db")
+    assert off["Location"].endswith(reverse("account_overview", args=[account.public_id]))
+    answers = stranger, let_in, off, script, program
+    assert [answer.status_code for answer in answers] == [302, 200, 302, 402, 401]
+
+
 def test_an_erased_account_is_nobodys():
     account = make_account(state="erased", closed_at=NOON)
     token = key_of(account)
