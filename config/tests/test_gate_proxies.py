@@ -1,4 +1,4 @@
-"""The proxies themselves, with the very texts of docs/gate.md, before the product and a server that they guard."""
+"""The proxies themselves, with the very texts of docs/gate.md, before the product and what they guard."""
 
 import http.server
 import json
