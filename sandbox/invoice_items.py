@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sandbox import drafts
 from sandbox.catalog import create_price
 from sandbox.errors import invalid, missing_param
 from sandbox.store import Doc, new_id
@@ -48,13 +49,11 @@ def _price(world: World, params: Doc) -> Doc | None:
 
 
 def _put_on_draft(world: World, item: Doc, invoice_id: str) -> None:
-    from sandbox import invoices
-
     invoice = world.need("invoice", invoice_id, "invoice")
     if invoice["status"] != "draft":
         raise invalid("This invoice is no longer editable", "invoice", "invoice_not_editable")
-    invoices.add_items(world, invoice, [item])
-    invoices.compute(world, invoice)
+    drafts.add_items(world, invoice, [item])
+    drafts.compute(world, invoice)
     world.save(invoice, "invoice.updated")
 
 
@@ -134,8 +133,6 @@ def update(world: World, id: str, params: Doc) -> Doc:
 
 def delete(world: World, id: str, params: Doc) -> Doc:
     """Take a pending item, or one on a draft, away."""
-    from sandbox import invoices
-
     item = world.need("invoiceitem", id)
     invoice = world.get(item["invoice"])
     if invoice is not None:
@@ -145,7 +142,7 @@ def delete(world: World, id: str, params: Doc) -> Doc:
                 code="invoice_not_editable",
             )
         invoice["lines"]["data"] = [line for line in invoice["lines"]["data"] if line["_"].get("item") != id]
-        invoices.compute(world, invoice)
+        drafts.compute(world, invoice)
         world.save(invoice, "invoice.updated")
     return world.remove(item, "invoiceitem.deleted")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 
-from sandbox import invoice_items, invoices, subscriptions
+from sandbox import invoice_items, invoice_requests, subscriptions
 from sandbox.errors import invalid
 from sandbox.store import Doc
 from sandbox.world import World
@@ -120,7 +120,7 @@ def _new_subscription(world: World, params: Doc, details: Doc) -> Doc:
 
 
 def _pending_only(world: World, params: Doc) -> Doc:
-    made = invoices.create(
+    made = invoice_requests.create(
         world, {"customer": params["customer"], "pending_invoice_items_behavior": "include"}
     )
     if not made["lines"]["data"]:

@@ -16,7 +16,7 @@ from sandbox import (
     customers,
     disputes,
     invoice_items,
-    invoices,
+    invoice_requests,
     payment_intents,
     payment_methods,
     previews,
@@ -173,7 +173,7 @@ def retrieve_plan(world: World, id: str, params: Doc) -> Doc:
 
 def list_lines(world: World, invoice: str, params: Doc) -> Doc:
     """GET the lines of an invoice."""
-    return page(world, list(reversed(invoices.list_lines(world, invoice))), params, world.path)
+    return page(world, list(reversed(invoice_requests.list_lines(world, invoice))), params, world.path)
 
 
 def list_subscription_items(world: World, params: Doc) -> Doc:
@@ -327,19 +327,24 @@ ROUTES = [
     *_resource(
         "invoice", "/v1/invoices", "Invoice", "customer", "subscription", "status", keep=_invoice_matches
     ),
-    Route("POST", "/v1/invoices", "InvoiceCreateParams", invoices.create),
-    Route("POST", "/v1/invoices/<id>", "InvoiceUpdateParams", invoices.update),
-    Route("DELETE", "/v1/invoices/<id>", "InvoiceDeleteParams", invoices.delete_draft),
-    Route("POST", "/v1/invoices/<id>/finalize", "InvoiceFinalizeInvoiceParams", invoices.finalize_invoice),
-    Route("POST", "/v1/invoices/<id>/pay", "InvoicePayParams", invoices.pay),
-    Route("POST", "/v1/invoices/<id>/void", "InvoiceVoidInvoiceParams", invoices.void),
+    Route("POST", "/v1/invoices", "InvoiceCreateParams", invoice_requests.create),
+    Route("POST", "/v1/invoices/<id>", "InvoiceUpdateParams", invoice_requests.update),
+    Route("DELETE", "/v1/invoices/<id>", "InvoiceDeleteParams", invoice_requests.delete_draft),
+    Route(
+        "POST",
+        "/v1/invoices/<id>/finalize",
+        "InvoiceFinalizeInvoiceParams",
+        invoice_requests.finalize_invoice,
+    ),
+    Route("POST", "/v1/invoices/<id>/pay", "InvoicePayParams", invoice_requests.pay),
+    Route("POST", "/v1/invoices/<id>/void", "InvoiceVoidInvoiceParams", invoice_requests.void),
     Route(
         "POST",
         "/v1/invoices/<id>/mark_uncollectible",
         "InvoiceMarkUncollectibleParams",
-        invoices.mark_uncollectible,
+        invoice_requests.mark_uncollectible,
     ),
-    Route("POST", "/v1/invoices/<id>/send", "InvoiceSendInvoiceParams", invoices.send),
+    Route("POST", "/v1/invoices/<id>/send", "InvoiceSendInvoiceParams", invoice_requests.send),
     Route("GET", "/v1/invoices/<id>/lines", "InvoiceListLinesParams", list_lines, is_list=True),
     *_resource(
         "invoice_payment",

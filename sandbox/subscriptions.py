@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox import discounts, invoice_items, invoices, payment_methods, prorations, setup_intents
+from sandbox import discounts, drafts, invoice_items, invoices, payment_methods, prorations, setup_intents
 from sandbox.catalog import create_price, plan_of
 from sandbox.errors import StripeError, invalid, missing_param
 from sandbox.periods import DAY, add_interval, next_boundary
@@ -101,7 +101,7 @@ def create(world: World, params: Doc) -> Doc:
         subscription["status"] = "incomplete"
     schedule(world, subscription)
     world.emit("customer.subscription.created", subscription)
-    invoices.store_draft(world, first)
+    drafts.store_draft(world, first)
     _after_billing(world, subscription, first)
     invoices.finalize(world, first)
     if first["status"] == "open":
@@ -308,12 +308,12 @@ def _first_invoice(world: World, customer: Doc, subscription: Doc, params: Doc) 
     _take_pending(world, invoice, subscription)
     keeps = subscription["payment_settings"]["save_default_payment_method"] == "on_subscription"
     invoice["_"]["saves_method"] = keeps or params.get("payment_behavior") == "default_incomplete"
-    invoices.compute(world, invoice)
+    drafts.compute(world, invoice)
     return invoice
 
 
 def _draft(world: World, customer: Doc, subscription: Doc, reason: str, period: tuple[int, int]) -> Doc:
-    invoice = invoices.draft(
+    invoice = drafts.draft(
         world,
         customer,
         reason=reason,
@@ -335,7 +335,7 @@ def _period_line(world: World, invoice: Doc, subscription: Doc, item: Doc, amoun
         "subscription": subscription["id"],
         "subscription_item": item["id"],
     }
-    return invoices.make_line(
+    return drafts.make_line(
         invoice,
         amount=amount,
         description=prorations.describe(world, item, trial=trial),
@@ -356,7 +356,7 @@ def _take_pending(world: World, invoice: Doc, subscription: Doc) -> None:
     pending = invoice_items.pending(
         world, subscription["customer"], subscription["id"], subscription["currency"]
     )
-    invoices.add_items(world, invoice, pending)
+    drafts.add_items(world, invoice, pending)
 
 
 def _after_billing(world: World, subscription: Doc, invoice: Doc) -> None:
@@ -519,7 +519,7 @@ def bill_period(world: World, subscription: Doc, reason: str, covers: tuple[int,
     if subscription["status"] == "unpaid" or is_paused(subscription):
         invoice.update(auto_advance=False, automatically_finalizes_at=None, next_payment_attempt=None)
         invoice["_"]["due"] = None
-    invoices.store_draft(world, invoice)
+    drafts.store_draft(world, invoice)
     _after_billing(world, subscription, invoice)
     if is_paused(subscription):
         _treat_paused(world, subscription, invoice)
@@ -588,8 +588,8 @@ def bill_now(world: World, subscription: Doc, *, off_session: bool = True) -> Do
     invoice = _draft(world, customer, subscription, "subscription_update", period_of(subscription))
     invoice["_"]["discounts"] = []
     subscription["latest_invoice"] = invoice["id"]
-    invoices.add_items(world, invoice, pending)
-    invoices.store_draft(world, invoice)
+    drafts.add_items(world, invoice, pending)
+    drafts.store_draft(world, invoice)
     _collect_now(world, invoice, off_session=off_session)
     return invoice
 
@@ -604,7 +604,7 @@ def _collect_now(world: World, invoice: Doc, *, off_session: bool = True) -> Non
 
 
 def _of_invoice(world: World, invoice: Doc) -> Doc | None:
-    subscription = world.get(invoices.subscription_of(invoice))
+    subscription = world.get(drafts.subscription_of(invoice))
     return None if subscription is None or subscription["status"] in ENDED else subscription
 
 
