@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from sandbox import balance, customers, invoices, refunds, subscriptions
+from sandbox import balance, customers, invoices, refunds, subscription_items, subscriptions
 from sandbox.errors import invalid
 from sandbox.periods import DAY, add_interval
 from sandbox.store import Doc, Store, new_id
@@ -92,7 +92,7 @@ def _furthest(world: World, clock: Doc) -> int:
     for customer in world.find("customer", clock=clock["id"]):
         for subscription in world.find("subscription", customer=customer["id"]):
             if subscription["status"] not in subscriptions.ENDED:
-                interval, count = subscriptions.interval_of(subscription)
+                interval, count = subscription_items.interval_of(subscription)
                 limits.append(add_interval(now, interval, 2 * count))
     return min(limits)
 

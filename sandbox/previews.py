@@ -8,7 +8,14 @@ from __future__ import annotations
 
 import copy
 
-from sandbox import invoice_items, invoice_requests, subscriptions
+from sandbox import (
+    invoice_items,
+    invoice_requests,
+    subscription_changes,
+    subscription_items,
+    subscription_starts,
+    subscriptions,
+)
 from sandbox.errors import invalid
 from sandbox.store import Doc
 from sandbox.world import World
@@ -71,7 +78,7 @@ def _preview(world: World, params: Doc) -> Doc:
         )
     latest = subscription["latest_invoice"]
     if details:
-        subscriptions.update(world, subscription["id"], details)
+        subscription_changes.update(world, subscription["id"], details)
         now_billed = subscription["latest_invoice"] != latest
         if now_billed:
             return world.need("invoice", subscription["latest_invoice"])
@@ -87,7 +94,7 @@ def _customer(world: World, params: Doc) -> str:
 def _renewal(world: World, subscription: Doc) -> Doc:
     """The invoice of the next period; a subscription that ends has only what is pending."""
     ends = subscription["cancel_at"]
-    period_end = subscriptions.period_of(subscription)[1]
+    period_end = subscription_items.period_of(subscription)[1]
     with world.at(period_end):
         if ends is not None and ends <= period_end:
             found = subscriptions.bill_now(world, subscription)
@@ -112,7 +119,7 @@ def _new_subscription(world: World, params: Doc, details: Doc) -> Doc:
         if k in ("items", "trial_end", "default_tax_rates", "billing_cycle_anchor")
     }
     discounts = {"discounts": params["discounts"]} if params.get("discounts") else {}
-    made = subscriptions.create(
+    made = subscription_starts.create(
         world,
         {"customer": params["customer"], "payment_behavior": "default_incomplete", **fields, **discounts},
     )

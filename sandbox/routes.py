@@ -22,6 +22,9 @@ from sandbox import (
     previews,
     refunds,
     setup_intents,
+    subscription_changes,
+    subscription_items,
+    subscription_starts,
     subscriptions,
     webhooks,
 )
@@ -111,7 +114,7 @@ def _subscription_matches(world: World, subscription: Doc, params: Doc) -> bool:
     right_status = {"all": True, "ended": ended, None: not ended}.get(
         status, subscription["status"] == status
     )
-    prices = {item["price"]["id"] for item in subscriptions.items_of(subscription)}
+    prices = {item["price"]["id"] for item in subscription_items.items_of(subscription)}
     right_price = all(params[name] in prices for name in ("price", "plan") if params.get(name))
     return right_status and right_price and params.get("test_clock") in (None, subscription["test_clock"])
 
@@ -179,7 +182,7 @@ def list_lines(world: World, invoice: str, params: Doc) -> Doc:
 def list_subscription_items(world: World, params: Doc) -> Doc:
     """GET the items of a subscription."""
     subscription = world.need("subscription", params["subscription"], "subscription")
-    return page(world, list(reversed(subscriptions.items_of(subscription))), params, world.path)
+    return page(world, list(reversed(subscription_items.items_of(subscription))), params, world.path)
 
 
 def refund_of_charge(world: World, charge: str, params: Doc) -> Doc:
@@ -310,19 +313,32 @@ ROUTES = [
         "collection_method",
         keep=_subscription_matches,
     ),
-    Route("POST", "/v1/subscriptions", "SubscriptionCreateParams", subscriptions.create),
-    Route("POST", "/v1/subscriptions/<id>", "SubscriptionUpdateParams", subscriptions.update),
-    Route("DELETE", "/v1/subscriptions/<id>", "SubscriptionCancelParams", subscriptions.cancel),
-    Route("POST", "/v1/subscriptions/<id>/resume", "SubscriptionResumeParams", subscriptions.resume),
+    Route("POST", "/v1/subscriptions", "SubscriptionCreateParams", subscription_starts.create),
+    Route("POST", "/v1/subscriptions/<id>", "SubscriptionUpdateParams", subscription_changes.update),
+    Route("DELETE", "/v1/subscriptions/<id>", "SubscriptionCancelParams", subscription_changes.cancel),
+    Route("POST", "/v1/subscriptions/<id>/resume", "SubscriptionResumeParams", subscription_changes.resume),
     Route(
-        "GET", "/v1/subscription_items/<id>", "SubscriptionItemRetrieveParams", subscriptions.retrieve_item
+        "GET",
+        "/v1/subscription_items/<id>",
+        "SubscriptionItemRetrieveParams",
+        subscription_changes.retrieve_item,
     ),
     Route(
         "GET", "/v1/subscription_items", "SubscriptionItemListParams", list_subscription_items, is_list=True
     ),
-    Route("POST", "/v1/subscription_items", "SubscriptionItemCreateParams", subscriptions.create_item),
-    Route("POST", "/v1/subscription_items/<id>", "SubscriptionItemUpdateParams", subscriptions.update_item),
-    Route("DELETE", "/v1/subscription_items/<id>", "SubscriptionItemDeleteParams", subscriptions.delete_item),
+    Route("POST", "/v1/subscription_items", "SubscriptionItemCreateParams", subscription_changes.create_item),
+    Route(
+        "POST",
+        "/v1/subscription_items/<id>",
+        "SubscriptionItemUpdateParams",
+        subscription_changes.update_item,
+    ),
+    Route(
+        "DELETE",
+        "/v1/subscription_items/<id>",
+        "SubscriptionItemDeleteParams",
+        subscription_changes.delete_item,
+    ),
     Route("POST", "/v1/invoices/create_preview", "InvoiceCreatePreviewParams", previews.create),
     *_resource(
         "invoice", "/v1/invoices", "Invoice", "customer", "subscription", "status", keep=_invoice_matches
