@@ -196,9 +196,13 @@ class InvitationQuerySet(models.QuerySet["Invitation"]):
     """Questions about open seats."""
 
     def open_at(self, at: dt.datetime) -> "InvitationQuerySet":
-        """Neither used nor withdrawn nor expired, in an account that still exists."""
+        """Neither used nor withdrawn nor expired, and not in an account that was left.
+
+        A frozen account can still be joined: whoever pays for it may be on the way.
+        """
+        left = (Account.State.CLOSED, Account.State.ERASED)
         return self.filter(accepted_at=None, withdrawn_at=None, expires_at__gt=at).exclude(
-            account__state=Account.State.ERASED
+            account__state__in=left
         )
 
 

@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from accounts import people
 from accounts.errors import NotAllowed, TooMany, WrongState
-from accounts.models import Event, Invitation, Member, Notice
+from accounts.models import Account, Event, Invitation, Member, Notice
 from accounts.tests.worlds import NOON, PASSWORD, make_account, make_member, make_user, owner_of
 
 pytestmark = pytest.mark.django_db
@@ -115,6 +115,17 @@ def test_an_expired_invitation_opens_nothing(at):
     with pytest.raises(WrongState):
         people.accept_invitation(offered, user=make_user("eva@example.com"), at=at)
     assert Member.objects.count() == 1
+
+
+def test_an_account_that_was_left_is_joined_by_nobody_a_frozen_one_by_who_will_pay():
+    eva, left, frozen = make_user("eva@example.com"), make_account(), make_account()
+    offers = [invite(left, role="billing"), invite(frozen, role="billing")]
+    Account.objects.filter(pk=left.pk).update(state="closed", closed_at=NOON)
+    Account.objects.filter(pk=frozen.pk).update(state="frozen")
+
+    with pytest.raises(WrongState):
+        people.accept_invitation(offers[0], user=eva, at=NOON)
+    assert people.accept_invitation(offers[1], user=eva, at=NOON).role == "billing"
 
 
 def test_a_withdrawn_invitation_opens_nothing_and_is_not_mailed():
