@@ -6,7 +6,8 @@ edited: what can be done are links to pages that ask first and then call a verb.
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,12 @@ from django.utils.translation import gettext_lazy
 
 from accounts.activity import days_active
 from accounts.calendar import CalendarEntry, mail_entries, with_holds
-from accounts.history import in_words
+from accounts.history import in_words, names_in, with_names
+from accounts.holds import held_until
 from accounts.kinds import title_of
-from accounts.models import Account, Event, Member, Notice, Suppression, User
+from accounts.models import Account, Event, Member, Notice, Suppression
 from accounts.notice_words import reason_words
+from accounts.sharing import read_once
 from accounts.standing import standing
 from accounts.suppression import suppressions
 
@@ -50,12 +53,21 @@ Finder = Callable[[str], Q | None]
 _SECTIONS: dict[str, Section] = {}
 _FINDERS: dict[str, Finder] = {}
 _RELATED: list[str] = ["terms"]
+#: Answers that come with the account's row, by the name under which `shared` has them.
+_ANSWERS: dict[str, Callable[[dt.datetime], Any]] = {"held_until": held_until}
 
 
-def register(section: Section, *, load_with: Iterable[str] = ()) -> None:
-    """Add a section; `load_with` names relations of the account that its row is read with."""
+def register(
+    section: Section,
+    *,
+    load_with: Iterable[str] = (),
+    read_with: Mapping[str, Callable[[dt.datetime], Any]] | None = None,
+) -> None:
+    """Add a section. Its account is read with the relations that `load_with` names, and with the
+    expressions, as of a moment, of `read_with`."""
     _SECTIONS[section.code] = section
     _RELATED.extend(name for name in load_with if name not in _RELATED)
+    _ANSWERS.update(read_with or {})
 
 
 def register_finder(code: str, finder: Finder) -> None:
@@ -126,34 +138,22 @@ def _silent(account: Account, newest: list[Notice]) -> list[tuple[Member, Suppre
 
 
 def history(account: Account, at: dt.datetime) -> dict[str, Any]:
-    """The newest lines of the history in words, with who did it. One query, or two.
+    """The newest lines of the history in words, with who did it. One query.
 
     What was written down for the provider has a list of its own, with what became of it.
     """
     rows = Event.objects.filter(account_ref=account.public_id).exclude(kind__startswith="instruction.")
-    events = list(rows.order_by("-seq")[:SHOWN])
-    names = _names(account, events)
+    events = list(with_names(rows).order_by("-seq")[:SHOWN])
     lines = [
         {
             "at": event.at,
-            "who": names.get(event.actor_ref) or event.get_actor_display(),
+            "who": names_in(event).get(event.actor_ref) or event.get_actor_display(),
             "is_staff": event.actor == Event.Actor.STAFF,
-            "text": in_words(event, names),
+            "text": in_words(event, names_in(event)),
         }
         for event in events
     ]
     return {"lines": lines, "has_more": bool(events) and events[-1].seq > 1}
-
-
-def _names(account: Account, events: Iterable[Event]) -> dict[str, str]:
-    """Members come with the account; others (staff, the product's own numbers aside) are looked up."""
-    names = {member.user.public_id: member.user.get_full_name() for member in account.members.all()}
-    refs = {ref for event in events for ref in (event.actor_ref, event.subject)} - names.keys()
-    others = {ref for ref in refs if ref and ":" not in ref}
-    if others:
-        found = User.objects.filter(public_id__in=others).only("public_id", "name", "email")
-        names |= {user.public_id: user.get_full_name() for user in found}
-    return names
 
 
 def read_account(pk: str, at: dt.datetime) -> Account | None:
@@ -161,8 +161,15 @@ def read_account(pk: str, at: dt.datetime) -> Account | None:
     if not pk.isdigit():
         return None
     seats = Member.objects.select_related("user").order_by("left_at", "pk")
-    rows = Account.objects.select_related(*_RELATED).prefetch_related(Prefetch("members", queryset=seats))
-    return rows.filter(pk=pk).annotate(days_active=days_active(at=at, within=DAYS)).first()
+    answers = {name: of(at) for name, of in _ANSWERS.items()}
+    rows = Account.objects.annotate(days_active=days_active(at=at, within=DAYS), **answers)
+    rows = rows.select_related(*_RELATED).prefetch_related(Prefetch("members", queryset=seats))
+    return rows.filter(pk=pk).first()
+
+
+def read_once_with_answers(account: Account) -> AbstractContextManager[None]:
+    """While the page is made, what came with the account's row is not asked again."""
+    return read_once(account, {name: vars(account).get(name) for name in _ANSWERS})
 
 
 def read_sections(account: Account, at: dt.datetime) -> list[tuple[Section, dict[str, Any]]]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from django.db.models import CharField, OuterRef, Subquery, TextChoices, Value
+from django.db.models import CharField, OuterRef, QuerySet, Subquery, TextChoices, Value
 from django.db.models.functions import Coalesce, NullIf
 from django.utils.translation import gettext as _
 
@@ -111,15 +111,14 @@ def read_history(
     One query, however many lines: the events, with the names of the people in them.
     """
     rows = Event.objects.filter(account_ref=account.public_id).order_by("-seq")
-    rows = rows.annotate(actor_name=_name_of("actor_ref"), subject_name=_name_of("subject"))
-    rows = rows.exclude(kind__startswith="instruction.")
+    rows = with_names(rows).exclude(kind__startswith="instruction.")
     if not reader.may_pay:
         rows = rows.filter(kind__regex=r"^(account|member|terms)\.")
     if before is not None:
         rows = rows.filter(seq__lt=before)
     events = list(rows[: size + 1])
     shown = events[:size]
-    lines = [_line(event, _names(event), reader.user) for event in shown]
+    lines = [_line(event, names_in(event), reader.user) for event in shown]
     return lines, shown[-1].seq if len(events) > size else None
 
 
@@ -133,16 +132,21 @@ def in_words(event: Event, names: Mapping[str, str] | None = None) -> str:
     return str(words.sentence) % found
 
 
+def with_names(events: QuerySet[Event]) -> QuerySet[Event]:
+    """Each with the names of the people in it, for `names_in`."""
+    return events.annotate(actor_name=_name_of("actor_ref"), subject_name=_name_of("subject"))
+
+
+def names_in(event: Any) -> dict[str, str]:
+    """The people in an event that came `with_names`; those who are gone have no name."""
+    pairs = ((event.actor_ref, event.actor_name), (event.subject, event.subject_name))
+    return {ref: name for ref, name in pairs if ref and name}
+
+
 def _name_of(column: str) -> Subquery:
     """The name of the person whose public id stands in this column, as `User.get_full_name` gives it."""
     name = Coalesce(NullIf("name", Value("")), "email", output_field=CharField())
     return Subquery(User.objects.filter(public_id=OuterRef(column)).values(shown=name)[:1])
-
-
-def _names(event: Any) -> dict[str, str]:
-    """The people in an event of `read_history`; those who are gone have no name."""
-    pairs = ((event.actor_ref, event.actor_name), (event.subject, event.subject_name))
-    return {ref: name for ref, name in pairs if ref and name}
 
 
 def _line(event: Event, names: Mapping[str, str], reader: User) -> Line:

@@ -4,10 +4,12 @@ import datetime as dt
 from collections.abc import Iterable
 
 from django.db import transaction
+from django.db.models import OuterRef, Subquery
 
 from accounts.errors import WrongState
 from accounts.events import By, record
 from accounts.models import Account, Hold, User
+from accounts.sharing import shared
 from accounts.signals import hold_changed
 
 #: One stretch in which the clock stood still: from, until.
@@ -38,10 +40,20 @@ def open_hold(account: Account, *, at: dt.datetime) -> Hold | None:
     return Hold.objects.open_at(at).filter(account=account).first()
 
 
+def held_until(at: dt.datetime) -> Subquery:
+    """For an annotation of accounts: the end of the hold that each is under now."""
+    return Subquery(Hold.objects.open_at(at).filter(account=OuterRef("pk")).values("ends_at")[:1])
+
+
+def _is_held(account: Account, at: dt.datetime) -> bool:
+    hold = Hold.objects.open_at(at).filter(account=account).values_list("ends_at", flat=True)
+    return shared(account, "held_until", hold.first) is not None
+
+
 def can_hold(account: Account, *, at: dt.datetime) -> bool:
     """Whether there is a clock to stop: an account that lives on, without a hold."""
     over = (Account.State.CLOSED, Account.State.ERASED)
-    return account.state not in over and open_hold(account, at=at) is None
+    return account.state not in over and not _is_held(account, at)
 
 
 @transaction.atomic

@@ -2,11 +2,15 @@
 
 import datetime as dt
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from django.core.exceptions import EmptyResultSet
+from django.db import connection
 from django.db.models import QuerySet
 
-from accounts.jobs import ALL_GRAVE, Job, jobs
+from accounts.jobs import ALL_GRAVE, Job, as_outcome, jobs
 from accounts.models import JobRun, JobSwitch, User
 
 #: Runs shown of each job.
@@ -73,17 +77,18 @@ class Board:
 
 
 def read_board(*, at: dt.datetime) -> Board:
-    """Read it: two queries, and one for each job that can say what is due."""
+    """Read it in three queries; a job that cannot ask for what is due as rows adds its own."""
     runs: dict[str, list[JobRun]] = defaultdict(list)
     for run in JobRun.objects.latest_of_each(SHOWN):
         runs[run.name].append(run)
     off = JobSwitch.objects.off_now()
+    due = count_due(jobs().values(), at=at)
     lines = [
         Line(
             job=job,
             runs=runs[job.name],
             off=next((off[name] for name in job.switches if name in off), None),
-            due_now=count_due(job, at=at),
+            due_now=due.get(job.name),
             at=at,
         )
         for job in sorted(jobs().values(), key=lambda job: (job.every, job.name))
@@ -91,14 +96,32 @@ def read_board(*, at: dt.datetime) -> Board:
     return Board(lines, off.get(ALL_GRAVE))
 
 
-def count_due(job: Job, *, at: dt.datetime) -> int | None:
-    """How much is due, counted up to `MANY`; None where the job cannot say beforehand."""
-    if job.due is None:
-        return None
-    found = job.due(at=at)
-    if isinstance(found, QuerySet):
-        return found.order_by().values("pk")[:MANY].count()
-    return found if isinstance(found, int) else found.due
+def count_due(declared: Iterable[Job], *, at: dt.datetime) -> dict[str, int]:
+    """How much is due for each job, counted up to `MANY`; one that cannot say beforehand is left out."""
+    answers = {job.name: job.due(at=at) for job in declared if job.due is not None}
+    rows = {name: found for name, found in answers.items() if isinstance(found, QuerySet)}
+    others = {name: found for name, found in answers.items() if not isinstance(found, QuerySet)}
+    return count_rows(rows, most=MANY) | {
+        name: as_outcome(found, is_done=False).due for name, found in others.items()
+    }
+
+
+def count_rows(questions: Mapping[str, QuerySet[Any]], *, most: int) -> dict[str, int]:
+    """How many rows each question finds, up to `most`: one statement for all of them."""
+    counts: list[str] = []
+    values: list[Any] = []
+    for place, rows in enumerate(questions.values()):
+        try:
+            sql, params = rows.order_by().values("pk")[:most].query.sql_with_params()
+        except EmptyResultSet:
+            sql, params = "SELECT 1 WHERE 1 = 0", ()
+        counts.append(f"(SELECT COUNT(*) FROM ({sql}) AS counted_{place})")  # noqa: S608 (Django's own SQL)
+        values += params
+    if not counts:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {', '.join(counts)}", values)
+        return dict(zip(questions, cursor.fetchone() or (), strict=True))
 
 
 def turns(name: str, number: int = 20) -> list[tuple[JobSwitch, str]]:

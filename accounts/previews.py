@@ -35,7 +35,7 @@ class Readable:
 
 
 def readable_kinds(account: Account, *, at: dt.datetime) -> list[Readable]:
-    """Every kind: first what is owed, then what was sent, then what could be. Three queries, and samples."""
+    """Every kind: first what is owed, then what was sent, then what could be. Four queries, and samples."""
     newest = _newest(account)
     entries = mail_entries(account, ahead(account, at), at=at)
     coming = {entry.kind: entry for entry in reversed(entries)}

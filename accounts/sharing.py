@@ -1,8 +1,8 @@
 """What one page reads once, although several of its parts show it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from accounts.models import Account
 
@@ -11,12 +11,12 @@ _KEPT = "_read_for_this_page"
 
 
 @contextmanager
-def read_once(account: Account) -> Iterator[None]:
-    """Within this block `shared` reads each thing once about this account object.
+def read_once(account: Account, known: Mapping[str, Any] | None = None) -> Iterator[None]:
+    """Within this block `shared` reads each thing once about this account object, and nothing that is known.
 
     For a page that only shows: a verb never reads what was kept.
     """
-    vars(account)[_KEPT] = {}
+    vars(account)[_KEPT] = dict(known or {})
     try:
         yield
     finally:

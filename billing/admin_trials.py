@@ -17,6 +17,7 @@ from accounts.models import Account, User
 from accounts.sharing import shared
 from billing.models import TrialExtension, TrialRequest
 from billing.periods import local_date
+from billing.subscriptions import subscriptions_of
 from billing.trial_rights import had_trial
 from billing.trials import (
     allow_another_trial,
@@ -99,8 +100,11 @@ def _has_trial(account: Account, at: dt.datetime) -> bool:
 
 
 def _may_need_another(account: Account, at: dt.datetime) -> bool:
-    gone = (Account.State.CLOSED, Account.State.ERASED)
-    return account.state not in gone and had_trial(account)
+    """Whether a trial could begin but for the one they had: nobody pays, and no trial runs."""
+    if account.state in (Account.State.CLOSED, Account.State.ERASED):
+        return False
+    live = next((row for row in subscriptions_of(account) if row.is_live), None)
+    return (live is None or live.plan.is_free) and had_trial(account)
 
 
 AccountAdmin.add_act(

@@ -4,13 +4,15 @@ import datetime as dt
 import re
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, prefetch_related_objects
 from django.utils.translation import gettext_lazy as _
 
 from accounts import desk
 from accounts.models import Account
 from billing.coming import subscription_entries
-from billing.models import Customer, Instruction, Invoice, Refund, Subscription
+from billing.models import Customer, Instruction, Invoice, Refund
+from billing.subscriptions import subscriptions_of
+from billing.trial_rights import have_had_trial
 
 SHOWN = 12
 
@@ -39,12 +41,12 @@ def by_provider_number(term: str) -> Q | None:
 
 def subscription(account: Account, at: dt.datetime) -> dict[str, Any]:
     """What runs, what ran, and the card. Two queries; the customer comes with the account."""
-    rows = Subscription.objects.filter(account=account).select_related("plan").prefetch_related("pauses")
-    found = list(rows.order_by("-started_at")[:SHOWN])
+    found = subscriptions_of(account)
     customer: Customer | None = getattr(account, "customer", None)
     live = [row for row in found if row.is_live]
+    prefetch_related_objects(live, "pauses")
     coming = [entry for row in live for entry in subscription_entries(row, at=at)]
-    return {"subscriptions": found, "customer": customer, "coming": coming}
+    return {"subscriptions": found[:SHOWN], "customer": customer, "coming": coming}
 
 
 def invoices(account: Account, at: dt.datetime) -> dict[str, Any] | None:
@@ -77,6 +79,7 @@ def register_desk() -> None:
             context=subscription,
         ),
         load_with=["customer"],
+        read_with={"had_trial": lambda at: have_had_trial()},
     )
     for code, order, title, context in (
         ("refunds", 30, _("Refunds"), refunds),

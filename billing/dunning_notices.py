@@ -7,14 +7,15 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from accounts.kinds import NoticeKind, Sample
+from accounts.kinds import NoticeKind
 from accounts.links import make_link
-from accounts.models import Account, Link, Notice
+from accounts.models import Link, Notice
 from accounts.notices import Category
 from billing import declines
 from billing.card_expiry import about_renewal
 from billing.dunning_cases import can_choose_day, days_to_choose, steps_left
 from billing.models import Customer, DunningCase, Invoice, Payment
+from billing.samples import newest
 
 Status = DunningCase.Status
 #: A pay link outlives the last date of its case by so much.
@@ -167,18 +168,7 @@ def _still_expires(notice: Notice, at: dt.datetime) -> bool:
     return is_same and customer.card_expires < f"{renews:%Y-%m}"
 
 
-def _sample(account: Account, at: dt.datetime) -> Sample | None:
-    """The newest case of the account, for a preview."""
-    rows = DunningCase.objects.filter(account=account).order_by("-pk")
-    number = rows.values_list("invoice__provider_id", flat=True).first()
-    return Sample(subject=f"invoice:{number}", period=str(number)) if number else None
-
-
-def _sample_card(account: Account, at: dt.datetime) -> Sample | None:
-    rows = Customer.objects.filter(account=account).exclude(card_id="")
-    card = rows.values_list("card_id", flat=True).first()
-    return Sample(subject=f"card:{card}") if card else None
-
+_case_of = newest("unpaid", subject="invoice:")
 
 KINDS = (
     NoticeKind(
@@ -188,7 +178,7 @@ KINDS = (
         context=failure,
         still_true=_is_still_unpaid,
         topic="invoice",
-        sample=_sample,
+        sample=_case_of,
     ),
     NoticeKind(
         code="dunning_moved",
@@ -197,7 +187,7 @@ KINDS = (
         context=words,
         still_true=_is(Status.OPEN),
         topic="invoice",
-        sample=_sample,
+        sample=_case_of,
     ),
     NoticeKind(
         code="block_soon",
@@ -206,7 +196,7 @@ KINDS = (
         context=words,
         still_true=_is_before_block,
         topic="invoice",
-        sample=_sample,
+        sample=_case_of,
     ),
     NoticeKind(
         code="access_blocked",
@@ -215,7 +205,7 @@ KINDS = (
         context=words,
         still_true=_is_blocked,
         topic="invoice",
-        sample=_sample,
+        sample=_case_of,
     ),
     NoticeKind(
         code="dunning_end_soon",
@@ -224,7 +214,7 @@ KINDS = (
         context=words,
         still_true=_is_before_end,
         topic="invoice",
-        sample=_sample,
+        sample=_case_of,
     ),
     NoticeKind(
         code="dunning_ended",
@@ -233,7 +223,7 @@ KINDS = (
         context=words,
         still_true=_is(Status.ENDED),
         topic="invoice",
-        sample=_sample,
+        sample=_case_of,
     ),
     NoticeKind(
         code="payment_recovered",
@@ -242,7 +232,7 @@ KINDS = (
         context=recovered,
         still_true=_is(Status.PAID),
         topic="invoice",
-        sample=_sample,
+        sample=_case_of,
     ),
     NoticeKind(
         code="card_expires",
@@ -251,6 +241,6 @@ KINDS = (
         context=expiring,
         still_true=_still_expires,
         category=Category.REMINDER,
-        sample=_sample_card,
+        sample=newest("card", subject="card:"),
     ),
 )

@@ -1,17 +1,15 @@
 """The mails about money: what each says, and whether it is still so when it is about to leave."""
 
 import datetime as dt
-from collections.abc import Callable
 from typing import Any
 
-from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from accounts.kinds import Sample
 from accounts.models import Account, Member, Notice, User
 from accounts.notices import Category, NoticeKind, owe, register
 from billing.models import Customer, Pause, Payment, Refund
+from billing.samples import newest
 
 
 def payers_of(account: Account) -> list[User]:
@@ -141,22 +139,6 @@ def _is_still_paused(notice: Notice, at: dt.datetime) -> bool:
     return _pause(notice) is not None
 
 
-# --- Samples for a preview: the newest row that a mail could be about --------------------------
-
-
-def _newest(rows: QuerySet[Any, Any], name: str) -> Callable[[Account, dt.datetime], Sample | None]:
-    """The newest of these rows in an account, by the number that a notice's subject names it with."""
-
-    def find(account: Account, at: dt.datetime) -> Sample | None:
-        number = rows.filter(account=account).order_by("-pk").values_list(name, flat=True).first()
-        return Sample(subject=f"sample:{number}", period=str(number)) if number else None
-
-    return find
-
-
-_PAYMENTS = Payment.objects.all()
-_CARDS = Customer.objects.exclude(card_id="")
-
 KINDS = (
     NoticeKind(
         code="payment_received",
@@ -164,7 +146,7 @@ KINDS = (
         why=_("We received a payment."),
         context=_receipt,
         still_true=lambda notice, at: _payment(notice) is not None,
-        sample=_newest(_PAYMENTS, "charge_id"),
+        sample=newest("payment", subject="sample:"),
     ),
     NoticeKind(
         code="refund_sent",
@@ -173,7 +155,7 @@ KINDS = (
         context=_refund_words,
         still_true=_is_refund(Refund.State.PENDING, Refund.State.SUCCEEDED),
         topic="refund",
-        sample=_newest(Refund.objects.all(), "public_id"),
+        sample=newest("refund", subject="sample:"),
     ),
     NoticeKind(
         code="refund_failed",
@@ -182,7 +164,7 @@ KINDS = (
         context=_refund_words,
         still_true=_is_refund(Refund.State.FAILED),
         topic="refund",
-        sample=_newest(Refund.objects.all(), "public_id"),
+        sample=newest("refund", subject="sample:"),
     ),
     NoticeKind(
         code="pause_ends",
@@ -199,6 +181,6 @@ KINDS = (
         why=_("Another card is charged from now on."),
         context=_new_card,
         still_true=_is_card_still_used,
-        sample=_newest(_CARDS, "card_id"),
+        sample=newest("card", subject="sample:"),
     ),
 )

@@ -13,6 +13,7 @@ from accounts.law import EventKind, days_to_tell
 from accounts.models import Account
 from accounts.notices import owe
 from accounts.recipients import payers
+from accounts.sharing import shared
 from accounts.states import move_account
 from billing.instructions import instruct
 from billing.models import Customer, Instruction, Plan, Subscription
@@ -20,6 +21,12 @@ from billing.periods import add_local_days, local_date
 from billing.trial_calendar import TrialCalendar
 from billing.trial_rights import had_trial, use_allowance
 from billing.trial_steps import access_end_of, drop_trial, drop_trials, free_plan_of, grant_end, plan_trial
+
+
+def subscriptions_of(account: Account) -> list[Subscription]:
+    """What runs and what ran, newest first, with plans and terms; read once for a page. One query."""
+    rows = Subscription.objects.filter(account=account).select_related("plan", "account__terms")
+    return shared(account, "billing.subscriptions", lambda: list(rows.order_by("-started_at", "-pk")))
 
 
 @transaction.atomic

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from accounts.access import decide_access
-from accounts.kinds import Sample, alert
+from accounts.kinds import alert
 from accounts.links import make_link
 from accounts.models import Account, Link, Notice
 from accounts.notices import Category, NoticeKind, register
@@ -16,6 +16,7 @@ from accounts.problems import page_url
 from billing.models import Customer, Subscription, TrialExtension, TrialRequest
 from billing.periods import local_date
 from billing.renewals import RENEWS, postpone_untold_renewal, postpone_untold_trial, renewal_period
+from billing.samples import newest, newest_trial, yearly
 from billing.trial_calendar import StepKind
 from billing.trial_steps import access_end_of, ends_on_free_plan, free_plan_of
 from billing.trials import can_ask, can_extend_yourself, is_leaving
@@ -28,6 +29,11 @@ def period_of(trial: Subscription, kind: str) -> str:
     """A trial's mail of one step is owed once for one end: an end that moved is another one."""
     assert trial.trial_end is not None
     return f"{trial.public_id}:{kind}:{trial.trial_end:%Y%m%d%H%M}"
+
+
+def _at(step: str) -> Callable[[Subscription], str]:
+    """The period of this step, for a preview."""
+    return lambda trial: period_of(trial, step)
 
 
 def _trial(notice: Notice) -> Subscription | None:
@@ -248,41 +254,6 @@ def _renewal_words(notice: Notice, at: dt.datetime) -> dict[str, Any]:
     }
 
 
-def _yearly(account: Account, at: dt.datetime) -> Sample | None:
-    rows = Subscription.objects.live().filter(account=account, plan__interval="year")
-    row = rows.exclude(provider_id=None).select_related("plan").first()
-    if row is None or row.period_end is None:
-        return None
-    return Sample(subject=f"subscription:{row.public_id}", period=renewal_period(row, 25))
-
-
-# --- Samples for a preview --------------------------------------------------------------------
-
-
-def _sample(step: str = "") -> Callable[[Account, dt.datetime], Sample | None]:
-    """The newest trial of an account, at this step."""
-
-    def find(account: Account, at: dt.datetime) -> Sample | None:
-        rows = Subscription.objects.filter(account=account).exclude(trial_end=None)
-        trial = rows.order_by("-pk").first()
-        if trial is None:
-            return None
-        period = period_of(trial, step) if step else trial.public_id
-        return Sample(subject=f"subscription:{trial.public_id}", period=period)
-
-    return find
-
-
-def _newest_extension(account: Account, at: dt.datetime) -> Sample | None:
-    row = TrialExtension.objects.filter(account=account).first()
-    return Sample(subject="", period=str(row.pk)) if row else None
-
-
-def _newest_request(account: Account, at: dt.datetime) -> Sample | None:
-    row = TrialRequest.objects.filter(account=account).last()
-    return Sample(subject="", period=row.public_id) if row else None
-
-
 def register_trial_notices() -> None:
     """Make the kinds of trials known; called from `AppConfig.ready`."""
     for kind in KINDS:
@@ -297,7 +268,7 @@ KINDS = (
         why=_("You started a trial; the mail says how long it is and what comes after."),
         context=_start_words,
         still_true=_has_started,
-        sample=_sample(),
+        sample=newest_trial(lambda trial: trial.public_id),
         on_missed=_missed,
     ),
     NoticeKind(
@@ -306,7 +277,7 @@ KINDS = (
         why=_("Your trial ends; you are told in good time, with the date and what comes after."),
         context=_words,
         still_true=is_running,
-        sample=_sample(StepKind.REMIND_AGAIN),
+        sample=newest_trial(_at(StepKind.REMIND_AGAIN)),
         category=Category.LEGAL,
         topic="trial",
         on_missed=_missed,
@@ -319,7 +290,7 @@ KINDS = (
         still_true=_still_renews,
         category=Category.LEGAL,
         on_missed=_renewal_missed,
-        sample=_yearly,
+        sample=yearly(lambda row: renewal_period(row, 25)),
     ),
     NoticeKind(
         code="trial_over",
@@ -327,7 +298,7 @@ KINDS = (
         why=_("Your trial is over and no plan is chosen; you are told until when everything stays on."),
         context=_words,
         still_true=is_over,
-        sample=_sample(StepKind.AFTER_3),
+        sample=newest_trial(_at(StepKind.AFTER_3)),
         category=Category.REMINDER,
         topic="trial",
     ),
@@ -337,7 +308,7 @@ KINDS = (
         why=_("The trial is over; the mail says what becomes of your data and how to come back."),
         context=_farewell_words,
         still_true=is_farewell,
-        sample=_sample(StepKind.FAREWELL),
+        sample=newest_trial(_at(StepKind.FAREWELL)),
         category=Category.REMINDER,
         topic="trial",
     ),
@@ -347,7 +318,7 @@ KINDS = (
         why=_("The end of your trial was moved; the mail says until when."),
         context=_extension_words,
         still_true=_is_newest,
-        sample=_newest_extension,
+        sample=newest("extension"),
         topic="trial",
     ),
     NoticeKind(
@@ -356,6 +327,6 @@ KINDS = (
         why=_("You asked for more time and got an answer."),
         context=_request_words,
         still_true=_is_declined,
-        sample=_newest_request,
+        sample=newest("request"),
     ),
 )

@@ -14,7 +14,7 @@ from accounts.recipients import payers
 from accounts.states import move_account
 from billing.models import Subscription, TrialAllowance, TrialExtension, TrialRequest
 from billing.periods import add_local_days, local_date
-from billing.subscriptions import end_local, steer_subscription
+from billing.subscriptions import end_local, steer_subscription, subscriptions_of
 from billing.trial_calendar import working_days_after
 from billing.trial_steps import access_end_of, grant_end
 
@@ -38,16 +38,17 @@ def trial_of(account: Account, *, at: dt.datetime) -> Subscription | None:
     """The trial that could be longer: one that runs, one that froze, one that just gave way to the free plan.
 
     None where something is paid, where they are leaving, and where nothing is left to come back to.
+    One query.
     """
     if account.state in (Account.State.CLOSED, Account.State.ERASED):
         return None
-    rows = Subscription.objects.filter(account=account).select_related("plan", "account__terms")
-    live = rows.live().first()
+    rows = subscriptions_of(account)
+    live = next((row for row in rows if row.is_live), None)
     if live is not None and not (live.is_local and live.plan.is_free):
         is_trial = live.status == Subscription.Status.TRIALING and live.first_paid_at is None
         return live if is_trial and not is_leaving(live) else None
-    last = rows.filter(provider_id=None).exclude(trial_end=None).order_by("-started_at", "-pk").first()
-    if last is None or rows.exclude(first_paid_at=None).exists():
+    last = next((row for row in rows if row.is_local and row.trial_end is not None), None)
+    if last is None or any(row.first_paid_at is not None for row in rows):
         return None
     is_recent = last.ended_at is not None and last.ended_at >= at - TAKEN_UP_AGAIN
     return last if (live is None and account.state == Account.State.FROZEN) or (live and is_recent) else None

@@ -15,7 +15,6 @@ from accounts import clock, desk
 from accounts.admin.base import Act, ActsAdmin, ReadOnlyAdmin
 from accounts.admin.mails import MailPages
 from accounts.models import Account, Event
-from accounts.sharing import read_once
 
 
 @admin.register(Account)
@@ -67,8 +66,8 @@ class AccountAdmin(MailPages, ActsAdmin[Account]):
     def _page(self, request: HttpRequest, account: Account) -> TemplateResponse:
         at = clock.now()
         timezone.activate(account.zone)
-        parts = desk.read_sections(account, at)
-        with read_once(account):
+        with desk.read_once_with_answers(account):
+            parts = desk.read_sections(account, at)
             acts = self.possible(request, account)
         request.current_app = self.admin_site.name
         context = {

@@ -64,7 +64,6 @@ class JobRunAdmin(ReadOnlyAdmin[JobRun]):
             board=board,
             lines=[{"line": line, "bars": bars(line.runs)} for line in board.lines],
             all_grave=jobs.ALL_GRAVE,
-            turns=turns(jobs.ALL_GRAVE),
             may_switch=request.user.has_perm(MAY_SWITCH),
         )
 

@@ -25,6 +25,7 @@ from accounts.models import Account, Notice, User
 from accounts.notice_words import reason_words
 from accounts.notices import see_to_notice
 from accounts.previews import LANGUAGES, preview_mail, readable_kinds
+from accounts.sharing import read_once
 from accounts.suppression import LiftReason, lift_suppression, suppressions
 
 #: Who may let mail go to an address again, and who may say that a mail was seen to.
@@ -129,11 +130,13 @@ class MailPages:
         timezone.activate(account.zone)
         form = PreviewForm(request.POST if request.method == "POST" else None)
         shown = None
-        if request.method == "POST" and form.is_valid():
-            wanted = form.cleaned_data
-            by = By.staff(cast(User, request.user))
-            shown = preview_mail(account, wanted["kind"], language=wanted["language"], by=by, at=at)
-        context = {"shown": shown, "found": readable_kinds(account, at=at), "languages": LANGUAGES}
+        with read_once(account):
+            if request.method == "POST" and form.is_valid():
+                wanted = form.cleaned_data
+                by = By.staff(cast(User, request.user))
+                shown = preview_mail(account, wanted["kind"], language=wanted["language"], by=by, at=at)
+            found = readable_kinds(account, at=at)
+        context = {"shown": shown, "found": found, "languages": LANGUAGES}
         return self._mail_page(request, "admin/desk/mail_preview.html", _("Mails"), account, **context)
 
     def lift_view(self, request: HttpRequest, object_id: int, person: str) -> HttpResponse:

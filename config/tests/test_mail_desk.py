@@ -71,7 +71,7 @@ def test_the_page_of_mails_is_cheap_and_says_when_each_comes(django_assert_max_n
         owe(account, "refund_claim_reminder", to=[owner_of(account)], at=clock.now(), subject="c:x", **about)
     page = reverse("admin:account_mails", args=[account.pk])
     support.get(page)
-    with django_assert_max_num_queries(30):  # each kind that could be owed asks once for its example
+    with django_assert_max_num_queries(15):
         text = support.get(page).content.decode()
 
     assert "Your refund can still be claimed" in text

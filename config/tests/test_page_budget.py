@@ -1,20 +1,30 @@
 """What a page may cost: 10 queries and 100 KB for customers, 15 queries for staff."""
 
+import datetime as dt
+
 import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Group
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from accounts import holds
 from accounts.events import SYSTEM, By, record
-from accounts.models import Account
-from accounts.tests.worlds import LONG_AGO, make_member, make_user, owner_of
-from billing.models import Invoice
+from accounts.models import Account, Notice
+from accounts.notices import suppress_address
+from accounts.tests.worlds import LONG_AGO, make_account, make_member, make_user, owner_of
+from billing.models import Invoice, Subscription
 from offboarding.exports import request_export
 from offboarding.tests.leaving import choose, confirm, latest, owners_browser, paying_account
+from offboarding.tests.test_audit import chase
+from offboarding.tests.test_reports import give_back, make_cancellation
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("stripe_account")]
 
 QUERIES = 10
+OF_STAFF = 15
 BYTES = 100_000
 PAGES = (
     ("account_overview", ()),
@@ -138,3 +148,65 @@ def paying_free(number):
     from accounts.tests.worlds import make_account
 
     return make_account(name=f"Company {number}")
+
+
+@pytest.fixture
+def staff():
+    """A member of staff in every role: what may be seen is asked, as a superuser's is not."""
+    user = make_user(is_staff=True)
+    user.groups.set(Group.objects.all())
+    browser = Client()
+    browser.force_login(user)
+    return browser, user
+
+
+def test_every_list_and_row_of_the_desk_is_cheap(rich, staff):
+    browser, user = staff
+    other = make_account()
+    give_back(make_cancellation(other, amount=100), 100)
+    urls = [reverse(f"admin:{name}") for name in ("index", "accounts_jobrun_board", "law", "reports")]
+    for model, page in admin.site._registry.items():
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+        if user.has_perm(f"{model._meta.app_label}.view_{model._meta.model_name}"):
+            row = page.get_queryset(None).last()
+            urls += [reverse(f"{name}_changelist")]
+            urls += [reverse(f"{name}_change", args=[row.pk])] if row else []
+    found = {}
+    browser.get(urls[0])  # from here on the session is known
+    for url in urls:
+        with CaptureQueriesContext(connection) as seen:
+            answer = browser.get(url)
+        assert answer.status_code == 200, url
+        found[url] = len(seen)
+
+    assert len(found) > 40
+    assert {url: number for url, number in found.items() if number > OF_STAFF} == {}
+
+
+@pytest.mark.parametrize("life", ["leaving", "silent", "held", "late", "trial", "closed"])
+def test_the_account_as_support_sees_it_is_cheap_in_every_life(rich, staff, life):
+    browser, user = staff
+    record(rich, "account.active", by=By.staff(user), at=now())
+    if life in ("leaving", "silent"):
+        choose(owners_browser(rich), rich, "stop_now")
+    if life == "silent":
+        suppress_address(owner_of(rich).email, "bounce", at=now())
+        Notice.objects.filter(account=rich).update(outcome="bounced")
+    if life == "held":
+        holds.place_hold(
+            rich, reason="promise", until=now() + dt.timedelta(days=2), by=By.staff(user), at=now()
+        )
+    if life == "late":
+        chase(rich, now())
+    if life == "trial":
+        Subscription.objects.filter(account=rich).update(
+            status="trialing", first_paid_at=None, trial_end=now()
+        )
+    if life == "closed":
+        Account.objects.filter(pk=rich.pk).update(state="closed", closed_at=now())
+    pages = [
+        reverse(f"admin:{name}", args=[rich.pk]) for name in ("accounts_account_change", "account_mails")
+    ]
+    found = {url: cost(browser, url)[0] for url in pages}
+
+    assert {url: number for url, number in found.items() if number > OF_STAFF} == {}

@@ -1,6 +1,7 @@
 """The data of who leaves: fetched as an export, kept until a date, then erased with a record of it."""
 
 import datetime as dt
+from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
@@ -91,7 +92,7 @@ class ClosureQuerySet(models.QuerySet["Closure"]):
 
     def open(self) -> "ClosureQuerySet":
         """Neither purged nor called off."""
-        return self.filter(status__in=("scheduled", "purging"))
+        return self.filter(status__in=Closure.OPEN)
 
     def due(self, at: dt.datetime) -> "ClosureQuerySet":
         """Their purge date has come; one that was begun goes on."""
@@ -106,6 +107,8 @@ class Closure(models.Model):
         PURGING = "purging", _("being deleted")
         DONE = "done", _("deleted")
         CANCELLED = "cancelled", _("called off")
+
+    OPEN: ClassVar[tuple[str, ...]] = ("scheduled", "purging")
 
     account = models.ForeignKey("accounts.Account", models.CASCADE, related_name="closures")
     cancellation = models.ForeignKey(
