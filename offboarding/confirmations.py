@@ -19,7 +19,14 @@ from offboarding.declarations import limit_access, open_invoices, require_right
 from offboarding.models import Cancellation, Ending, Quote
 from offboarding.outcomes import Outcome, decide_outcome
 from offboarding.payouts import give_back
-from offboarding.quotes import FactsMoved, current_facts, leaving_terms, situation_of, store_quote
+from offboarding.quotes import (
+    FactsMoved,
+    act_of_quote,
+    current_facts,
+    leaving_terms,
+    situation_of,
+    store_quote,
+)
 
 
 def outcome_at_confirmation(quote: Quote, *, at: dt.datetime) -> Outcome:
@@ -111,6 +118,7 @@ def _confirm(
         at=at,
         subject=cancellation.ref,
         ending=cancellation.ending,
+        act=act_of_quote(quote),
         until=cancellation.effective_at.isoformat(),
     )
     _execute(cancellation, outcome, by=by, at=at)

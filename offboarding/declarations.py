@@ -21,7 +21,7 @@ from offboarding import receipts
 from offboarding.facts import read_situation
 from offboarding.models import Cancellation, Ending
 from offboarding.outcomes import Outcome, decide_outcome
-from offboarding.quotes import FactsMoved, Shown, current_facts, leaving_terms, store_quote
+from offboarding.quotes import FactsMoved, Shown, act_of_quote, current_facts, leaving_terms, store_quote
 from offboarding.situation import Situation
 
 REMIND_AT_HOUR = 10  # local: a reminder is read in the morning
@@ -71,6 +71,7 @@ def declare_cancellation(
         at=at,
         subject=cancellation.ref,
         ending=ending,
+        act=act_of_quote(cancellation.quote),
         via=via,
         until=safe.access_ends_at.isoformat(),
     )
@@ -133,7 +134,8 @@ def choose_again(
     )
     if not changed:
         raise WrongState("It is confirmed already.")
-    record(account, "cancellation.changed", by=by, at=at, subject=cancellation.ref, ending=ending)
+    act = act_of_quote(quote)
+    record(account, "cancellation.changed", by=by, at=at, subject=cancellation.ref, ending=ending, act=act)
     cancellation.refresh_from_db()
     remind_of_last_step(cancellation, at=at)
     return cancellation
@@ -168,6 +170,7 @@ def adopt_cancellation(
         at=at,
         subject=cancellation.ref,
         ending=cancellation.ending,
+        act=act_of_quote(cancellation.quote),
         via=via,
         until=ends_at.isoformat(),
     )

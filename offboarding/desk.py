@@ -12,7 +12,7 @@ from accounts.models import Account
 from offboarding import wording
 from offboarding.callers import Identified
 from offboarding.data_words import end_of_data
-from offboarding.leaving_panel import end_of_access
+from offboarding.leaving_panel import leaving_entries
 from offboarding.models import Cancellation, Closure
 from offboarding.standing import is_last_step_open
 from offboarding.withdrawals import can_stop_deletion, can_withdraw
@@ -45,7 +45,7 @@ def leaving(account: Account, at: dt.datetime) -> dict[str, Any]:
         "can_leave": account.state != Account.State.ERASED
         and not any(row.is_open and row.confirmed_at for row in found),
         "closure": closure,
-        "coming": [end_of_access(row) for row in found if row.is_open]
+        "coming": [entry for row in found for entry in leaving_entries(row, at=at)]
         + (end_of_data(closure) if closure else []),
         "can_stop_deletion": closure is not None and can_stop_deletion(closure, at=at),
     }
@@ -54,7 +54,7 @@ def leaving(account: Account, at: dt.datetime) -> dict[str, Any]:
 def _about(row: Cancellation, at: dt.datetime) -> dict[str, Any]:
     return {
         "row": row,
-        "title": wording.title(row.ending),
+        "title": wording.title_of(row.quote),
         "survey": getattr(row, "survey", None),
         "reservation": getattr(row, "reservation", None),
         "identified": Identified(row.caller_identified).label

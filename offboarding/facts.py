@@ -45,7 +45,7 @@ def read_situation(account: Account, *, at: dt.datetime, of: Subscription | None
         last_card_refund_at=_epoch(around["last_card_refund"]),
     )
     return Situation(
-        start=_start_of(subscription, pause, open_),
+        start=_start_of(subscription, pause, open_, at),
         zone=account.time_zone,
         currency=subscription.plan.currency
         if subscription and not subscription.plan.is_free
@@ -112,13 +112,18 @@ def _agreed_pause(row: Any) -> AgreedPause | None:
     return AgreedPause(row.pause_starts_at, row.pause_resumes_at)
 
 
-def _start_of(subscription: Subscription | None, pause: AgreedPause | None, unpaid: list[Invoice]) -> Start:
+def _start_of(
+    subscription: Subscription | None, pause: AgreedPause | None, unpaid: list[Invoice], at: dt.datetime
+) -> Start:
     if subscription is None:
         return Start.ENDED
     if pause is not None:
         return Start.PAUSED
     if subscription.is_local:
-        return Start.FREE if subscription.plan.is_free else Start.TRIAL
+        if subscription.plan.is_free:
+            return Start.FREE
+        ends_at = subscription.trial_end
+        return Start.TRIAL_OVER if ends_at is not None and ends_at <= at else Start.TRIAL
     if subscription.status in ("past_due", "unpaid") or unpaid:
         return Start.PAST_DUE
     # A pushed end makes the provider say `trialing`; whoever has paid is not on trial.

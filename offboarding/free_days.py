@@ -9,7 +9,6 @@ from accounts.errors import WrongState
 from accounts.events import By, record
 from accounts.models import Account, User
 from accounts.recipients import payers
-from billing import periods
 from billing.models import Payment
 from billing.subscriptions import move_local_end, steer_subscription
 from offboarding.completions import complete_cancellation
@@ -26,14 +25,14 @@ REMIND_BEFORE = (dt.timedelta(days=7), dt.timedelta(days=2))
 def reserve_refund(cancellation: Cancellation, outcome: Outcome, *, by: By, at: dt.datetime) -> Reservation:
     """Keep today's refund safe until its deadline, and move the end of what is paid by the free days."""
     account, quote = cancellation.account, cancellation.quote
-    if quote.claim_until is None:
+    if quote.claim_until is None or outcome.free_until is None:
         raise WrongState("This quote has no deadline for a claim.")
     reservation = Reservation.objects.create(
         cancellation=cancellation,
         quote=quote,
         amount=quote.amount + quote.credit,
         currency=quote.currency,
-        free_until=periods.add_local_days(quote.measured_at, quote.terms.free_days, account.time_zone),
+        free_until=outcome.free_until,
         deadline_at=quote.claim_until,
     )
     record(

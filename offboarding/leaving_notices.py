@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import Notice
 from accounts.notices import Category, NoticeKind, register
 from offboarding import receipts, wording
+from offboarding.dates import billing_words, dates_of
 from offboarding.models import Cancellation
 from offboarding.standing import read_standing
 
@@ -22,12 +23,15 @@ def _cancellation(notice: Notice) -> Cancellation:
 
 def _context(notice: Notice, at: dt.datetime) -> dict[str, Any]:
     cancellation = _cancellation(notice)
+    standing = read_standing(cancellation, at=at)
     page = reverse("leaving", args=[cancellation.account.public_id, cancellation.public_id])
     return {
         "cancellation": cancellation,
         "quote": cancellation.quote,
-        "standing": read_standing(cancellation, at=at),
-        "ending": wording.title(cancellation.ending),
+        "standing": standing,
+        "dates": dates_of(standing),
+        "billing": billing_words(cancellation),
+        "ending": wording.title_of(cancellation.quote),
         "receipt_path": receipts.receipt_path(cancellation),
         "undo_path": receipts.undo_path(cancellation),
         "page_path": page,

@@ -11,9 +11,11 @@ from accounts.calendar import CalendarEntry
 from accounts.models import Account, Member
 from accounts.panels import Panel
 from accounts.sharing import shared
+from accounts.templatetags.terms_format import format_money
 from offboarding import receipts, wording
-from offboarding.models import Cancellation
-from offboarding.standing import read_glance
+from offboarding.dates import billing_words, dates_of
+from offboarding.models import Cancellation, Ending
+from offboarding.standing import Standing, read_glance
 
 
 def latest_leaving(account: Account) -> Cancellation | None:
@@ -28,11 +30,14 @@ def leaving_facts(account: Account, member: Member, at: dt.datetime) -> dict[str
     cancellation = latest_leaving(account)
     if cancellation is None or (not cancellation.is_open and account.state in Account.OPEN_STATES):
         return None
+    standing = read_glance(cancellation, at=at)
     return {
         "cancellation": cancellation,
         "quote": cancellation.quote,
-        "standing": read_glance(cancellation, at=at),
-        "title": wording.title(cancellation.ending),
+        "standing": standing,
+        "dates": dates_of(standing),
+        "billing": billing_words(cancellation),
+        "title": wording.title_of(cancellation.quote),
         "receipt": receipts.receipt_path(cancellation),
     }
 
@@ -47,19 +52,57 @@ LEAVING_PANEL = Panel(
 
 
 def leaving_to_come(account: Account, member: Member, at: dt.datetime) -> Iterable[CalendarEntry]:
-    """The end of access; `data_words` says when the data goes. One query."""
+    """The end of access and of a refund that waits; `data_words` says when the data goes. One query."""
     cancellation = latest_leaving(account)
-    if cancellation is None or not cancellation.is_open:
+    if cancellation is None:
         return []
     url = reverse("leaving", args=[account.public_id, cancellation.public_id]) if member.may_pay else ""
-    return [end_of_access(cancellation, url)]
+    return leaving_entries(cancellation, at=at, url=url, is_payer=member.may_pay)
 
 
-def end_of_access(cancellation: Cancellation, url: str = "") -> CalendarEntry:
-    """The last moment of access as an entry of what comes next."""
+def leaving_entries(
+    cancellation: Cancellation, *, at: dt.datetime, url: str = "", is_payer: bool = True
+) -> list[CalendarEntry]:
+    """The end of access, where the end of the plan does not say it already, and of a refund that waits."""
+    entries = []
+    if cancellation.is_open and not _plan_says_it(cancellation):
+        entries.append(
+            CalendarEntry(
+                at=cancellation.effective_at,
+                text=_("Access ends; nothing more is billed"),
+                why=_("Because the account was cancelled."),
+                url=url,
+            )
+        )
+    standing = read_glance(cancellation, at=at)
+    lapse = _lapse(standing, url) if is_payer else None
+    return [*entries, lapse] if lapse else entries
+
+
+def _plan_says_it(cancellation: Cancellation) -> bool:
+    """Billing's own entry says that the plan ends at this moment: once is enough."""
+    subscription = cancellation.subscription
+    return bool(subscription and subscription.is_live and subscription.cancel_at == cancellation.effective_at)
+
+
+def _lapse(standing: Standing, url: str) -> CalendarEntry | None:
+    """The last moment of a refund that waits for a step of the customer's own."""
+    cancellation, reservation = standing.cancellation, standing.reservation
+    quote = cancellation.quote
+    if standing.can_claim and reservation is not None:
+        until, value = reservation.deadline_at, reservation.amount
+    elif standing.last_step_open and cancellation.claim_until and quote.ending != Ending.FREE_DAYS:
+        until, value = cancellation.claim_until, quote.amount + quote.credit
+    else:
+        return None
+    if not value:
+        return None
+    amount = format_money(value, quote.currency)
     return CalendarEntry(
-        at=cancellation.effective_at,
-        text=_("Access ends; nothing is billed after it"),
-        why=_("Because the account was cancelled."),
+        at=until,
+        text=_("A refund of %(amount)s lapses") % {"amount": amount},
+        why=_("Until then you can have it.")
+        if standing.can_claim
+        else _("Until then the last step can be taken."),
         url=url,
     )

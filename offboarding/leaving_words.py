@@ -2,12 +2,16 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from accounts.history import Facts, Formatter, day, moment, money, phrase, register
+from accounts.history import Facts, day, moment, money, phrase, register
 from offboarding.models import ExitReason
 
-ENDINGS = {
+ACTS = {
     "stop_renewing": _("stop renewing"),
+    "close_today": _("close at the end of the day"),
+    "leave_with_trial": _("leave when the trial ends"),
+    "leave_with_grace": _("leave when access ends"),
     "stop_now": _("stop now"),
+    "refund_now": _("refund now, access to the end"),
     "free_days": _("free days first"),
     "close_delete": _("close and delete"),
 }
@@ -24,22 +28,26 @@ def _reason(facts: Facts) -> str:
     return reason.label if reason else str(_("no reason given"))
 
 
+def _act(facts: Facts) -> str:
+    """What was chosen, by what it did; older lines know the ending alone."""
+    return str(ACTS.get(str(facts.get("act") or facts.get("ending")), _("something else")))
+
+
 def register_words() -> None:
     """Called from `AppConfig.ready`."""
-    ending: Formatter = phrase("ending", ENDINGS)
     register(
         "cancellation.received",
         _("Cancellation received (%(ending)s). Last moment of access: %(until)s."),
-        ending=ending,
+        ending=_act,
         until=moment("until"),
     )
-    register("cancellation.changed", _("Another way to leave was chosen: %(ending)s."), ending=ending)
+    register("cancellation.changed", _("Another way to leave was chosen: %(ending)s."), ending=_act)
     register("cancellation.scheduled", _("It is scheduled: nothing renews."))
     register("cancellation.requoted", _("Something had changed, so a new quote was shown."))
     register(
         "cancellation.confirmed",
         _("Confirmed (%(ending)s). Last moment of access: %(until)s."),
-        ending=ending,
+        ending=_act,
         until=moment("until"),
     )
     register(

@@ -5,8 +5,8 @@ shown, stored, executed and audited as one thing.
 """
 
 import datetime as dt
-from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from billing import periods
 from billing.refund_rules import (
@@ -19,6 +19,22 @@ from billing.refund_rules import (
 )
 from offboarding.models import Ending
 from offboarding.situation import Situation, Start
+
+#: Where nothing is billed to who does nothing: no ending is needed there.
+FREE_STARTS = (Start.FREE, Start.TRIAL, Start.TRIAL_OVER)
+
+
+class Act(StrEnum):
+    """What an ending does from where someone stands: that is what it is called there."""
+
+    STOP_RENEWING = "stop_renewing"
+    CLOSE_TODAY = "close_today"
+    LEAVE_WITH_TRIAL = "leave_with_trial"
+    LEAVE_WITH_GRACE = "leave_with_grace"
+    STOP_NOW = "stop_now"
+    REFUND_NOW = "refund_now"
+    FREE_DAYS = "free_days"
+    CLOSE_DELETE = "close_delete"
 
 
 @dataclass(frozen=True)
@@ -61,6 +77,7 @@ class Outcome:
     billing_ends_at: dt.datetime
     undo_until: dt.datetime | None
     claim_until: dt.datetime | None
+    free_until: dt.datetime | None
     refund_by: dt.datetime | None
     data_until: dt.datetime
     purge_on: dt.datetime
@@ -92,6 +109,9 @@ def decide_outcome(terms: LeavingTerms, facts: Situation, ending: str) -> Outcom
         billing_ends_at=billing,
         undo_until=_undo_until(ending, access, at),
         claim_until=_claim_until(terms, facts, ending, at, paid_until),
+        free_until=periods.add_local_days(at, terms.free_days, facts.zone)
+        if ending == Ending.FREE_DAYS
+        else None,
         refund_by=at + dt.timedelta(days=terms.refund_arrival_days) if refund.amount else None,
         data_until=retrieval,
         purge_on=_purge_on(terms, facts, at, access, stop_until)
@@ -102,11 +122,56 @@ def decide_outcome(terms: LeavingTerms, facts: Situation, ending: str) -> Outcom
     )
 
 
-def default_ending(offered: Sequence[Outcome]) -> str:
-    """What is suggested to who is in doubt: what can be undone longest. Deleting everything never is."""
-    order = (Ending.STOP_RENEWING, Ending.STOP_NOW, Ending.FREE_DAYS)
-    possible = {outcome.ending for outcome in offered}
-    return next((ending for ending in order if ending in possible), "")
+def act_of(ending: str, start: str, *, keeps_access: bool) -> Act:
+    """The name follows what is executed: nobody stops *now* who keeps access for weeks."""
+    if ending == Ending.STOP_RENEWING:
+        return {
+            Start.FREE: Act.CLOSE_TODAY,
+            Start.TRIAL: Act.LEAVE_WITH_TRIAL,
+            Start.TRIAL_CARD: Act.LEAVE_WITH_TRIAL,
+            Start.TRIAL_OVER: Act.LEAVE_WITH_GRACE,
+        }.get(Start(start), Act.STOP_RENEWING)
+    return Act.REFUND_NOW if keeps_access else Act(ending)
+
+
+@dataclass(frozen=True)
+class LaterRefund:
+    """The refund of the declaration, as whoever only stopped the renewal can still choose it."""
+
+    value: int
+    currency: str
+    until: dt.datetime
+
+
+def later_refund(terms: LeavingTerms, facts: Situation) -> LaterRefund | None:
+    """What stopping the renewal leaves open: until access ends another ending can be chosen (C11)."""
+    renewing, now = _renewing_and_now(terms, facts)
+    if not now.is_offered or not now.refund.value or now.claim_until is None:
+        return None
+    until = min(renewing.access_ends_at, now.claim_until)
+    if until <= _moment(facts.billing.declared_at):
+        return None
+    return LaterRefund(now.refund.value, now.refund.currency, until)
+
+
+def default_ending(terms: LeavingTerms, facts: Situation) -> str:
+    """What is suggested to who is in doubt: to stop the renewal, where that forfeits nothing.
+
+    Nothing is suggested where doing nothing costs nothing, where the refund of today could not be had
+    afterwards, while a charge is under way that stopping now would spare, and where access is off already.
+    """
+    renewing, now = _renewing_and_now(terms, facts)
+    if not renewing.is_offered or facts.start in FREE_STARTS or facts.charging or facts.is_blocked:
+        return ""
+    is_safe = not now.refund.value or later_refund(terms, facts) is not None
+    return Ending.STOP_RENEWING if is_safe else ""
+
+
+def _renewing_and_now(terms: LeavingTerms, facts: Situation) -> tuple[Outcome, Outcome]:
+    return (
+        decide_outcome(terms, facts, Ending.STOP_RENEWING),
+        decide_outcome(terms, facts, Ending.STOP_NOW),
+    )
 
 
 def _paid_until(terms: LeavingTerms, facts: Situation, at: dt.datetime) -> dt.datetime:

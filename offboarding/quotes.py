@@ -15,7 +15,7 @@ from billing.models import Subscription
 from billing.refund_rules import After, RefundTerms
 from offboarding.facts import read_situation
 from offboarding.models import Cancellation, Quote
-from offboarding.outcomes import LeavingTerms, Outcome, decide_outcome
+from offboarding.outcomes import Act, LeavingTerms, Outcome, act_of, decide_outcome
 from offboarding.situation import Situation
 
 SALT = "offboarding.shown"
@@ -106,6 +106,11 @@ def store_quote(account: Account, facts: Situation, outcome: Outcome, *, at: dt.
         open_invoice_amount=unpaid.amount if unpaid else 0,
         open_invoice_owed=unpaid.owed if unpaid else 0,
     )
+
+
+def act_of_quote(quote: Quote) -> Act:
+    """What was shown and chosen, by what it does."""
+    return act_of(quote.ending, str(quote.facts["start"]), keeps_access=quote.keeps_access)
 
 
 def situation_of(quote: Quote) -> Situation:

@@ -20,6 +20,8 @@ class Start(StrEnum):
 
     FREE = "free"
     TRIAL = "trial"
+    #: A trial without a card that has ended: everything is on for the days of grace.
+    TRIAL_OVER = "trial_over"
     TRIAL_CARD = "trial_card"
     PAYING = "paying"
     PAST_DUE = "past_due"

@@ -29,13 +29,12 @@ from offboarding import wording
 from offboarding.callers import Identified, identify_caller, may_help
 from offboarding.confirmations import confirm_cancellation, outcome_at_confirmation
 from offboarding.declarations import declare_cancellation
+from offboarding.endings import show_endings
 from offboarding.facts import read_situation
 from offboarding.forms import ConfirmForm, SurveyForm
 from offboarding.free_days import can_claim, claim_reserved_refund
 from offboarding.models import Cancellation, Closure, Ending, ExitSurvey
-from offboarding.outcomes import decide_outcome, default_ending
-from offboarding.quotes import FactsMoved, Shown, leaving_terms, situation_of
-from offboarding.situation import Start
+from offboarding.quotes import FactsMoved, Shown, current_facts, situation_of
 from offboarding.standing import is_last_step_open
 from offboarding.surveys import save_survey
 from offboarding.withdrawals import can_stop_deletion, can_withdraw, stop_deletion, withdraw_cancellation
@@ -44,7 +43,6 @@ from offboarding.withdrawals import can_stop_deletion, can_withdraw, stop_deleti
 MAY_HELP = "offboarding.add_cancellation"
 #: What a call can be about, with the page that it leads to.
 ABOUT = ("leave", "survey", "confirm", "keep", "claim", "keep_data")
-ORDER = (Ending.STOP_RENEWING, Ending.STOP_NOW, Ending.FREE_DAYS, Ending.CLOSE_DELETE)
 
 
 @dataclass(frozen=True)
@@ -184,26 +182,20 @@ def leave(call: Call) -> HttpResponse:
 
 
 def _show_endings(call: Call, *, moved: bool = False) -> HttpResponse:
-    open_ = Cancellation.objects.open().select_related("quote").filter(account=call.account).first()
+    open_ = (
+        Cancellation.objects.open()
+        .select_related("quote__terms", "account", "subscription")
+        .filter(account=call.account)
+        .first()
+    )
     if open_ is not None and open_.confirmed_at:
         return call.refuse()
     at = open_.quote.measured_at if open_ else clock.now()
-    facts = read_situation(call.account, at=at)
-    rules = leaving_terms(call.account.terms)
-    mark = Shown(at, facts.fingerprint()).sign(call.account)
-    first = (Ending.STOP_NOW,) if facts.start == Start.PAST_DUE else ()
-    order = (*first, *(ending for ending in ORDER if ending not in first))
-    outcomes = [decide_outcome(rules, facts, ending) for ending in order]
-    offered = [
-        o for o in outcomes if o.is_offered and (o.ending != Ending.CLOSE_DELETE or call.member.is_owner)
-    ]
-    default = default_ending(offered)
-    choices = [wording.card(o, facts, is_default=o.ending == default, mark=mark) for o in offered]
-    why_not = [(wording.title(o.ending), wording.why_not(o)) for o in outcomes if not o.is_offered]
+    facts = current_facts(open_) if open_ else read_situation(call.account, at=at)
+    chosen = {"chosen": open_.ending, "tag": _("The choice so far")} if open_ else {}
     return call.render(
         "staff/leave.html",
-        choices=choices,
-        not_offered=why_not,
+        **show_endings(call.account, call.member, facts, at=at, **chosen),
         moved=moved,
         open=open_,
         action=call.url("leave"),
@@ -294,7 +286,7 @@ def _show_confirmation(call: Call, cancellation: Cancellation, *, moved: bool = 
         "staff/confirm.html",
         cancellation=cancellation,
         quote=quote,
-        title=wording.title(cancellation.ending),
+        title=wording.title_of(quote),
         facts=wording.facts_of(outcome, situation_of(quote)),
         lines=wording.explain(quote),
         why_none=wording.why_none(quote),

@@ -21,20 +21,18 @@ from billing.plan_choice import price_words
 from offboarding import receipts, wording
 from offboarding.completions import kept_until
 from offboarding.confirmations import confirm_cancellation, outcome_at_confirmation
+from offboarding.dates import billing_words, dates_of
 from offboarding.declarations import declare_cancellation
+from offboarding.endings import show_endings
 from offboarding.facts import read_situation
 from offboarding.forms import ConfirmForm, SurveyForm
 from offboarding.free_days import claim_reserved_refund
 from offboarding.models import Cancellation, Closure, Ending, ExitSurvey
 from offboarding.offers import cheaper_plans, matching_offer, show_offer, take_offer
-from offboarding.outcomes import Outcome, decide_outcome, default_ending
-from offboarding.quotes import FactsMoved, Shown, current_facts, leaving_terms, situation_of
-from offboarding.situation import Situation, Start
-from offboarding.standing import is_last_step_open, read_standing
+from offboarding.quotes import FactsMoved, Shown, current_facts, situation_of
+from offboarding.standing import Standing, is_last_step_open, read_standing
 from offboarding.surveys import save_survey
 from offboarding.withdrawals import stop_deletion, withdraw_cancellation
-
-ORDER = (Ending.STOP_RENEWING, Ending.STOP_NOW, Ending.FREE_DAYS, Ending.CLOSE_DELETE)
 
 
 def _mine(request: AccountRequest, cancellation_id: str) -> Cancellation:
@@ -46,13 +44,6 @@ def _mine(request: AccountRequest, cancellation_id: str) -> Cancellation:
 
 def _page(request: AccountRequest, cancellation: Cancellation) -> HttpResponse:
     return redirect("leaving", request.account.public_id, cancellation.public_id)
-
-
-def _shown_endings(request: AccountRequest, facts: Situation) -> list[Outcome]:
-    rules = leaving_terms(request.account.terms)
-    first = (Ending.STOP_NOW,) if facts.start == Start.PAST_DUE else ()
-    order = (*first, *(e for e in ORDER if e not in first))
-    return [decide_outcome(rules, facts, ending) for ending in order]
 
 
 @require_safe
@@ -73,34 +64,14 @@ def _show_endings(
 ) -> HttpResponse:
     at = open_.quote.measured_at if open_ else clock.now()
     facts = current_facts(open_) if open_ else read_situation(request.account, at=at)
-    mark = Shown(at, facts.fingerprint()).sign(request.account)
-    outcomes = _shown_endings(request, facts)
-    offered = [
-        o for o in outcomes if o.is_offered and (o.ending != Ending.CLOSE_DELETE or request.member.is_owner)
-    ]
-    chosen = next((o.ending for o in offered if open_ and o.ending == open_.ending), None)
-    default = chosen or default_ending(offered)
-    tag = _("Your choice so far") if chosen else ""
-    context = {
+    chosen = {"chosen": open_.ending, "tag": _("Your choice so far")} if open_ else {}
+    context = show_endings(request.account, request.member, facts, at=at, **chosen) | {
         "tab": "leave",
-        "choices": [
-            wording.card(o, facts, is_default=o.ending == default, mark=mark, tag=tag) for o in offered
-        ],
-        "not_offered": _not_offered(request, outcomes) if facts.start != Start.ENDED else [],
-        "start": facts.start,
-        "facts": facts,
         "open": open_,
         "moved": moved,
         "closure": Closure.objects.open().filter(account=request.account).first(),
     }
     return render(request, "leaving/leave.html", context, status=409 if moved else 200)
-
-
-def _not_offered(request: AccountRequest, outcomes: list[Outcome]) -> list[tuple[str, str]]:
-    rows = [(wording.title(o.ending), wording.why_not(o)) for o in outcomes if not o.is_offered]
-    if not request.member.is_owner:
-        rows.append((wording.title(Ending.CLOSE_DELETE), _(wording.WHY_NOT["owners_only"])))
-    return rows
 
 
 @require_POST
@@ -139,12 +110,18 @@ def leaving(request: AccountRequest, cancellation_id: str) -> HttpResponse:
     return render(request, "leaving/leaving.html", context)
 
 
-def about_cancellation(cancellation: Cancellation, **more: Any) -> dict[str, Any]:
+def about_cancellation(
+    cancellation: Cancellation, *, standing: Standing | None = None, **more: Any
+) -> dict[str, Any]:
+    """What every page about one leaving shows; with its `standing` also the dates that follow from it."""
     quote = cancellation.quote
+    if standing is not None:
+        more |= {"standing": standing, "dates": dates_of(standing)}
     return {
         "cancellation": cancellation,
+        "billing": billing_words(cancellation),
         "quote": quote,
-        "title": wording.title(cancellation.ending),
+        "title": wording.title_of(quote),
         "lines": wording.explain(quote),
         "why_none": wording.why_none(quote),
         "receipt": receipts.receipt_path(cancellation),

@@ -12,17 +12,35 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext
 
 from accounts.templatetags.terms_format import day, format_money, moment
+from offboarding.doing_nothing import Nothing
 from offboarding.models import Ending, Quote
-from offboarding.outcomes import Outcome
+from offboarding.outcomes import FREE_STARTS, Act, LaterRefund, Outcome, act_of
+from offboarding.quotes import act_of_quote
 from offboarding.situation import Situation, Start
 
 Pair = tuple[str, str]
+#: Where nothing has been paid, so that nothing could be refunded either.
+NOTHING_PAID = (*FREE_STARTS, Start.TRIAL_CARD)
 
 TITLES = {
-    Ending.STOP_RENEWING: gettext_noop("Stop renewing"),
-    Ending.STOP_NOW: gettext_noop("Stop now"),
-    Ending.FREE_DAYS: gettext_noop("Free days first"),
-    Ending.CLOSE_DELETE: gettext_noop("Close and delete everything"),
+    Act.STOP_RENEWING: gettext_noop("Stop renewing"),
+    Act.CLOSE_TODAY: gettext_noop("Close at the end of today"),
+    Act.LEAVE_WITH_TRIAL: gettext_noop("Leave when the trial ends"),
+    Act.LEAVE_WITH_GRACE: gettext_noop("Leave when access ends"),
+    Act.STOP_NOW: gettext_noop("Stop now"),
+    Act.REFUND_NOW: gettext_noop("Refund now, access to the end"),
+    Act.FREE_DAYS: gettext_noop("Free days first"),
+    Act.CLOSE_DELETE: gettext_noop("Close and delete everything"),
+}
+BUTTONS = {
+    Act.STOP_RENEWING: gettext_noop("Stop renewing"),
+    Act.CLOSE_TODAY: gettext_noop("Close today"),
+    Act.LEAVE_WITH_TRIAL: gettext_noop("Leave when the trial ends"),
+    Act.LEAVE_WITH_GRACE: gettext_noop("Leave when access ends"),
+    Act.STOP_NOW: gettext_noop("Stop now"),
+    Act.REFUND_NOW: gettext_noop("Take the refund"),
+    Act.FREE_DAYS: gettext_noop("Take the free days"),
+    Act.CLOSE_DELETE: gettext_noop("Close and delete"),
 }
 
 WHY_NONE = {
@@ -59,16 +77,25 @@ WHY_NOT = {
 }
 
 
-def card(outcome: Outcome, facts: Situation, *, is_default: bool, mark: str, tag: str = "") -> dict[str, Any]:
+def card(
+    outcome: Outcome,
+    facts: Situation,
+    *,
+    is_default: bool,
+    mark: str,
+    tag: str = "",
+    later: LaterRefund | None = None,
+    nothing: Nothing | None = None,
+) -> dict[str, Any]:
     """One ending as a card of `components/choice.html`; the same labels in the same order on each."""
-    closes_today = facts.start == Start.FREE and outcome.ending == Ending.STOP_RENEWING
+    act = act_of(outcome.ending, facts.start, keeps_access=outcome.keeps_access)
     return {
         "code": outcome.ending,
-        "title": _("Close at the end of today") if closes_today else title(outcome.ending),
-        "first": _first(outcome, facts),
-        "text": _text(outcome, facts),
-        "facts": facts_of(outcome, facts),
-        "button": _("Close today") if closes_today else _button(outcome),
+        "title": _(TITLES[act]),
+        "first": _first(outcome, facts, nothing),
+        "text": _text(outcome, facts, nothing),
+        "facts": facts_of(outcome, facts, later=later),
+        "button": _(BUTTONS[act]),
         "fields": [("shown", mark)],
         "is_default": is_default,
         "tag": tag,
@@ -76,11 +103,11 @@ def card(outcome: Outcome, facts: Situation, *, is_default: bool, mark: str, tag
     }
 
 
-def facts_of(outcome: Outcome, facts: Situation) -> list[Pair]:
+def facts_of(outcome: Outcome, facts: Situation, *, later: LaterRefund | None = None) -> list[Pair]:
     """Last day, money, data, unpaid invoice, undo."""
     pairs = [
         (_("Last day of access"), _last_day(outcome, facts)),
-        (_("Money"), _money(outcome, facts)),
+        (_("Money"), _money(outcome, facts, later)),
         (_("Your data"), _data(outcome)),
     ]
     if outcome.open_invoice is not None:
@@ -89,32 +116,41 @@ def facts_of(outcome: Outcome, facts: Situation) -> list[Pair]:
     return pairs
 
 
-def _first(outcome: Outcome, facts: Situation) -> str:
+def if_nothing(nothing: Nothing) -> str:
+    """What comes of doing nothing in a trial without a card."""
+    until = moment(nothing.access_until)
+    if nothing.data_until is None:
+        return _(
+            "This trial has no card, and nothing will be charged. If you do nothing, everything stays on "
+            "until %(moment)s; then the free plan begins, with your data."
+        ) % {"moment": until}
+    return _(
+        "This trial has no card, and nothing will be charged. If you do nothing, everything stays on until "
+        "%(moment)s; then access is off, and your data is kept until %(day)s."
+    ) % {"moment": until, "day": day(nothing.data_until)}
+
+
+def _first(outcome: Outcome, facts: Situation, nothing: Nothing | None) -> str:
     """What must be read before all: that stopping now gives up access for nothing in return."""
     if outcome.ending not in (Ending.STOP_NOW, Ending.CLOSE_DELETE) or outcome.refund.value:
         return ""
-    if facts.start == Start.ENDED:
+    if facts.start in (Start.ENDED, Start.FREE):
         return ""
+    given_up = nothing.access_until if nothing else outcome.paid_until
+    if facts.start in NOTHING_PAID:
+        return _("You give up access until %(day)s.") % {"day": day(given_up)}
     reason = _(WHY_NONE.get(outcome.refund.why_none, WHY_NONE["nothing_paid"]))
-    if outcome.paid_until <= outcome.access_ends_at:
+    if given_up <= outcome.access_ends_at:
         return _("Nothing is refunded. %(reason)s") % {"reason": reason}
     return _("Nothing is refunded, and you give up access until %(day)s. %(reason)s") % {
-        "day": day(outcome.paid_until),
+        "day": day(given_up),
         "reason": reason,
     }
 
 
-def _text(outcome: Outcome, facts: Situation) -> str:
+def _text(outcome: Outcome, facts: Situation, nothing: Nothing | None) -> str:
     if outcome.ending == Ending.STOP_RENEWING:
-        if facts.start == Start.FREE:
-            return _("Nothing is ever billed on the free plan. Your account closes at the end of today.")
-        if facts.start == Start.PAST_DUE:
-            return _("No further attempt is made to charge you.")
-        if facts.charging:
-            return _(
-                "The period that has just begun is still charged, and you keep everything until its end."
-            )
-        return _("Nothing more is charged. You keep everything until the end.")
+        return _text_of_the_end(outcome, facts, nothing)
     if outcome.ending == Ending.STOP_NOW:
         return (
             _("You get the money back and keep access.")
@@ -124,7 +160,9 @@ def _text(outcome: Outcome, facts: Situation) -> str:
     if outcome.ending == Ending.FREE_DAYS:
         if not outcome.refund.value:
             return _("Let us try to fix it first. Nothing is charged for these days.")
-        return _("Let us try to fix it first. Today’s refund stays yours and can be claimed later.")
+        return _("Let us try to fix it first: the free days run until %(day)s.") % {
+            "day": day(outcome.free_until)
+        }
     if facts.teammates:
         return _(
             "Your teammates are told at once and have time to fetch their data or, if they are owners, "
@@ -135,13 +173,21 @@ def _text(outcome: Outcome, facts: Situation) -> str:
     return _("It ends once you confirm, and your data goes for good.")
 
 
-def _button(outcome: Outcome) -> str:
-    return {
-        Ending.STOP_RENEWING: _("Stop renewing"),
-        Ending.STOP_NOW: _("Stop now"),
-        Ending.FREE_DAYS: _("Take the free days"),
-        Ending.CLOSE_DELETE: _("Close and delete"),
-    }[Ending(outcome.ending)]
+def _text_of_the_end(outcome: Outcome, facts: Situation, nothing: Nothing | None) -> str:
+    """Of stopping the renewal: what is charged until then, and what doing nothing would give."""
+    if facts.start == Start.FREE:
+        return _("Your account closes at the end of today.")
+    if facts.start == Start.TRIAL_OVER:
+        return _("Access ends on the same day as without it, and no reminder comes before.")
+    if facts.start == Start.TRIAL and nothing and nothing.access_until > outcome.access_ends_at:
+        return _("Access ends with the trial: without the days of grace that doing nothing gives.")
+    if facts.start in (Start.TRIAL, Start.TRIAL_CARD):
+        return _("Nothing is charged. You keep everything until the trial ends.")
+    if facts.start == Start.PAST_DUE:
+        return _("No further attempt is made to charge you.")
+    if facts.charging:
+        return _("The period that has just begun is still charged, and you keep everything until its end.")
+    return _("Nothing more is charged. You keep everything until the end.")
 
 
 def _last_day(outcome: Outcome, facts: Situation) -> str:
@@ -158,8 +204,10 @@ def _last_day(outcome: Outcome, facts: Situation) -> str:
     return moment(outcome.access_ends_at)
 
 
-def _money(outcome: Outcome, facts: Situation) -> str:
+def _money(outcome: Outcome, facts: Situation, later: LaterRefund | None) -> str:
     refund = outcome.refund
+    if facts.start in NOTHING_PAID and not refund.value:
+        return _("Nothing is charged")
     if facts.start == Start.ENDED and not refund.value:
         return _("Nothing changes, and nothing more is billed")
     if outcome.ending == Ending.STOP_RENEWING:
@@ -167,6 +215,8 @@ def _money(outcome: Outcome, facts: Situation) -> str:
             return _("%(amount)s for the period that has just begun; nothing after it") % {
                 "amount": format_money(facts.charging, facts.currency)
             }
+        if later:
+            return _("Nothing more is charged. %(refund)s") % {"refund": still_open(later)}
         return _("Nothing more is charged; nothing is refunded")
     if not refund.value and facts.charging and outcome.ending != Ending.FREE_DAYS:
         return _("The period that has just begun is not charged; nothing is refunded")
@@ -174,11 +224,7 @@ def _money(outcome: Outcome, facts: Situation) -> str:
         return _("Nothing is refunded")
     amount = format_money(refund.amount, refund.currency)
     if outcome.ending == Ending.FREE_DAYS:
-        total = format_money(refund.value, refund.currency)
-        return _("%(amount)s kept for you; claim it until %(day)s") % {
-            "amount": total,
-            "day": day(outcome.claim_until),
-        }
+        return kept_refund(refund.value, refund.currency, outcome.claim_until)
     parts = []
     if refund.amount:
         parts.append(
@@ -227,8 +273,10 @@ def _undo(outcome: Outcome, facts: Situation) -> str:
         return _("Yes, until %(moment)s") % {"moment": moment(outcome.undo_until)}
     if facts.start == Start.ENDED:
         return _("The deletion, until it begins")
-    if outcome.ending == Ending.CLOSE_DELETE:
+    if outcome.ending == Ending.CLOSE_DELETE and outcome.refund.value:
         return _("The deletion, until it begins. The refund and the end of access, until you confirm")
+    if outcome.ending == Ending.CLOSE_DELETE:
+        return _("The deletion, until it begins. The end of access, until you confirm")
     return _("Until you confirm; coming back later is one click")
 
 
@@ -237,9 +285,35 @@ def why_not(outcome: Outcome) -> str:
     return _(WHY_NOT.get(outcome.why_not, WHY_NOT["nothing_runs"]))
 
 
+def why_not_yours() -> str:
+    """Why deleting is not offered to who only pays."""
+    return _(WHY_NOT["owners_only"])
+
+
 def title(ending: str) -> str:
-    """The ending's name."""
-    return _(TITLES[Ending(ending)])
+    """The ending's name where nothing of it is worked out."""
+    return _(TITLES[Act(ending)])
+
+
+def title_of(quote: Quote) -> str:
+    """The name under which it was shown and chosen."""
+    return _(TITLES[act_of_quote(quote)])
+
+
+def still_open(later: LaterRefund) -> str:
+    """A refund that stopping the renewal leaves to be chosen."""
+    return _("%(amount)s can still come back to you: choose another way to leave until %(moment)s.") % {
+        "amount": format_money(later.value, later.currency),
+        "moment": moment(later.until),
+    }
+
+
+def kept_refund(amount: int, currency: str, until: dt.datetime | None) -> str:
+    """A refund that free days keep."""
+    return _("%(amount)s is kept for you: claim it on any day until %(moment)s") % {
+        "amount": format_money(amount, currency),
+        "moment": moment(until),
+    }
 
 
 # --- How a refund was worked out ---------------------------------------------------------------

@@ -25,6 +25,8 @@ ACCESS = {
     "paid": "to the end of what is paid",
     "trial": "to the end of the trial",
     "grace": "to the day that the mails about the failure say, 7 days after it",
+    "trial grace": "to the end of the days of grace",
+    "trial grace+14": "to the end of the days of grace, and 14 days more",
     "resume": "none in the pause; closes when it would end",
     "paid+14": "to the end of what is paid, and 14 days more",
     "trial+14": "to the end of the trial, and 14 days more",
@@ -32,7 +34,7 @@ ACCESS = {
     "over": "over already",
 }
 DATA = {
-    "kept": "fetch for 30 days, deleted after 180",
+    "kept": "yours to fetch until it is deleted, after 180 days",
     "deleted": "deleted after 30 days, or after 3 where the days to fetch it are given up",
     "held": "deleted 30 days after those 72 hours, or at their end where the days to fetch it are given up",
 }
@@ -65,6 +67,13 @@ CELLS: dict[tuple[str, str], Cell | None] = {
     for start, row in {
         "free plan": (_undone("today"), Cell("now"), None, _deleted()),
         "trial without a card": (_undone("trial"), Cell("now"), _undone("trial+14"), _deleted()),
+        "trial over, in the days of grace": (
+            _undone("trial grace"),
+            Cell("now"),
+            _undone("trial grace+14"),
+            _deleted(),
+        ),
+        "trial that froze": (None, None, None, _deleted("over")),
         "trial with a card": (_undone("trial"), Cell("now"), _undone("trial+14"), _deleted()),
         "paid 3 days ago": (
             _undone("paid"),

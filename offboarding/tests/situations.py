@@ -17,6 +17,7 @@ from billing.pauses import start_pause
 from billing.stripe_api import calling
 from billing.subscriptions import start_free_plan, start_trial
 from billing.tests import worlds
+from billing.tests.trial_worlds import live_on
 from billing.tests.worlds import advance, control, make_plan, make_subscription, run_worker
 from offboarding.tests.leaving import PASSWORD, choose, confirm, owners_browser, paying_account, work
 
@@ -51,6 +52,25 @@ def trial(clock: Any) -> Account:
     plan = make_plan(trial_days=14)
     start_trial(account, plan, by=By.customer(owner_of(account)), at=clock.now())
     after(clock, days=3)
+    return account
+
+
+def trial_over(clock: Any) -> Account:
+    """In the days of grace of a trial without a card that ended three days ago."""
+    return _ignored(trial(clock), clock, days=14)
+
+
+def trial_frozen(clock: Any) -> Account:
+    """Access went off a day or two ago: nobody went on with the trial."""
+    return _ignored(trial(clock), clock, days=24)
+
+
+def _ignored(account: Account, clock: Any, *, days: int) -> Account:
+    """So many days pass in which beat does what is due for the trial, and nobody answers."""
+    until = clock.now() + days * DAY
+    live_on(until, since=clock.now())
+    clock.turn_to(until)
+    account.refresh_from_db()
     return account
 
 
@@ -133,6 +153,8 @@ def with_team(clock: Any) -> Account:
 STARTS = {
     "free plan": free,
     "trial without a card": trial,
+    "trial over, in the days of grace": trial_over,
+    "trial that froze": trial_frozen,
     "trial with a card": trial_card,
     "paid 3 days ago": paid_lately,
     "paid 20 days ago": paid_long_ago,

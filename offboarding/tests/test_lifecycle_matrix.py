@@ -51,6 +51,8 @@ def last_moment(account, access, at):
         "paid+14": lambda: add_local_days(end, 14, ZONE),
         "trial+14": lambda: add_local_days(end, 14, ZONE),
         "grace": lambda: end_of_date(local_date(at - 2 * DAY, ZONE) + 7 * DAY, ZONE),
+        "trial grace": lambda: running.period_end,
+        "trial grace+14": lambda: add_local_days(running.period_end, 14, ZONE),
         "resume": lambda: pause.resumes_at,
         "72 h": lambda: at + dt.timedelta(hours=72),
     }[access]()

@@ -42,14 +42,47 @@ SENTENCES = {
         ],
         ["€", "Stop renewing"],
     ),
-    "trial without a card": (["You are on a trial without a card: nothing can be billed"], ["€"]),
-    "trial with a card": (["You are on a trial: nothing has been charged yet"], ["€"]),
+    "trial without a card": (
+        [
+            "Nothing needs to be done This trial has no card, and nothing will be charged",
+            "If you do nothing, everything stays on until 5 April 2026, 23:59 CEST; then access is off",
+            "your data is kept until 3 October 2026.",
+            "Leave when the trial ends Access ends with the trial: without the days of grace",
+            "Stop now You give up access until 5 April 2026.",
+        ],
+        ["€", "Stop renewing", "refund", "If in doubt"],
+    ),
+    "trial over, in the days of grace": (
+        [
+            "If you do nothing, everything stays on until 5 April 2026, 23:59 CEST; then access is off",
+            "Leave when access ends Access ends on the same day as without it",
+            "Last day of access 5 April 2026, 23:59 CEST",
+        ],
+        ["€", "Stop renewing", "refund", "If in doubt", "when the trial ends"],
+    ),
+    "trial that froze": (
+        ["Your trial has ended, and nothing is billed", "Have the data deleted", "Back to the overview"],
+        ["Stay: back", "refund", "you give up access", "Nothing needs to be done"],
+    ),
+    "trial with a card": (
+        ["You are on a trial: nothing has been charged yet", "Leave when the trial ends Nothing is charged."],
+        ["€", "Stop renewing", "refund"],
+    ),
     "paid 3 days ago": (
-        ["€29.00 back to your payment method", "You get the money back and keep access"],
-        ["Unpaid invoice"],
+        [
+            "€29.00 back to your payment method",
+            "Refund now, access to the end You get the money back and keep access",
+            "€29.00 can still come back to you: choose another way to leave until 11 April 2026, 14:00 CEST",
+        ],
+        ["Unpaid invoice", "Stop now", "Today’s refund stays yours"],
     ),
     "paid 20 days ago": (
-        ["€10.30 back to your payment method", "€10.30 kept for you", "ends once you confirm"],
+        [
+            "€10.30 back to your payment method",
+            "the free days run until 14 April 2026.",
+            "€10.30 is kept for you: claim it on any day until 28 April 2026, 23:59 CEST",
+            "Stop now It ends once you confirm",
+        ],
         ["Unpaid invoice", "Nothing is refunded. "],
     ),
     "a year, paid 100 days ago": (["€210.55 back to your payment method"], ["Unpaid invoice"]),
@@ -70,8 +103,11 @@ SENTENCES = {
             "Your subscription has ended: nothing is billed",
             "The data of this account is deleted on",
             "Access has ended already",
+            "Have the data deleted",
+            "Back to the overview",
         ],
         [
+            "Stay: back",
             "Today’s refund stays yours",
             "you give up access",
             "Nothing has been paid",
@@ -461,10 +497,37 @@ def test_with_a_full_refund_access_stays_to_the_end_that_was_shown(clock):
     assert refunded() == 2900
 
 
+#: Where doing nothing costs nothing, or nothing but the data is left.
+NOTHING_SUGGESTED = (
+    "free plan",
+    "trial without a card",
+    "trial over, in the days of grace",
+    "trial that froze",
+    "ended",
+)
+
+
+def test_the_refund_that_stopping_the_renewal_leaves_open_is_paid_on_its_last_day(clock):
+    account = paid_lately(clock)
+    browser = owners_browser(account)
+    page = choose(browser, account, "stop_renewing")
+    run_worker()
+    after(clock, days=27)
+    browser = owners_browser(account)
+    browser.post(reverse("choose_ending", args=[account.public_id]), {"ending": "stop_now"})
+    confirm(browser, account)
+    run_worker()
+
+    said = "€29.00 can still come back to you: choose another way to leave until 11 April 2026, 14:00 CEST"
+    assert said in words(page)
+    assert any(said in sent.body for sent in mail.outbox)
+    assert refunded() == 2900
+
+
 @pytest.mark.parametrize("start", situations.STARTS)
 def test_deleting_everything_is_never_what_is_suggested_in_doubt(start, clock):
     account = situations.STARTS[start](clock)
     page = owners_browser(account).get(reverse("leave", args=[account.public_id])).content.decode()
     suggested = re.findall(r'choice default[^"]*">.*?id="choice-(\w+)"', page, re.DOTALL)
 
-    assert suggested == ([] if start == "ended" else ["stop_renewing"])
+    assert suggested == ([] if start in NOTHING_SUGGESTED else ["stop_renewing"])

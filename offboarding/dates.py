@@ -1,0 +1,126 @@
+"""The dates of one leaving, in the same words on its page, on its receipt and in its mails.
+
+What is said comes from the stored quote, the kept refund and the declaration alone; nothing is asked
+of the database.
+"""
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from accounts.templatetags.terms_format import day, format_money, moment
+from offboarding import wording
+from offboarding.models import Cancellation, Ending, Quote, Reservation
+from offboarding.outcomes import later_refund
+from offboarding.quotes import leaving_terms, recompute, situation_of
+from offboarding.standing import Standing
+from offboarding.wording import Pair
+
+
+def dates_of(standing: Standing) -> list[Pair]:
+    """When access ends, until when a refund can be had, and what the last step changes about both."""
+    cancellation = standing.cancellation
+    if cancellation.status == Cancellation.Status.WITHDRAWN:
+        return []
+    if standing.last_step_open:
+        return _with_and_without_the_step(cancellation)
+    last = (_("Last moment of access"), moment(cancellation.effective_at))
+    if standing.reservation is not None:
+        return [*_free_days(standing.reservation), last, *_kept(standing.reservation)]
+    return [last, *_refund_open(cancellation), *_refund_missed(cancellation)]
+
+
+def billing_words(cancellation: Cancellation) -> str:
+    """What is still billed: nothing, save a period that had begun and was being charged."""
+    quote = cancellation.quote
+    charging = situation_of(quote).charging
+    stands = cancellation.ending == Ending.STOP_RENEWING or cancellation.confirmed_at is None
+    if charging and stands:
+        return _("%(amount)s for the period that had just begun; nothing after it.") % {
+            "amount": format_money(charging, quote.currency)
+        }
+    return _("Nothing more is billed.")
+
+
+def _with_and_without_the_step(cancellation: Cancellation) -> list[Pair]:
+    quote = cancellation.quote
+    return [
+        (
+            _("Without the last step"),
+            _("Access ends on %(moment)s; nothing is refunded")
+            % {"moment": moment(cancellation.effective_at)}
+            if quote.amount or quote.credit
+            else _("Access ends on %(moment)s") % {"moment": moment(cancellation.effective_at)},
+        ),
+        (_("With the last step"), _access_with_it(quote)),
+        *_refund_of_the_step(cancellation),
+    ]
+
+
+def _access_with_it(quote: Quote) -> str:
+    if quote.ending == Ending.FREE_DAYS or quote.keeps_access:
+        return _("Access ends on %(moment)s") % {"moment": moment(quote.access_ends_at)}
+    if quote.ending == Ending.CLOSE_DELETE and situation_of(quote).teammates:
+        hours = quote.terms.team_hold_hours
+        return ngettext(
+            "Access ends %(hours)d hour after you confirm",
+            "Access ends %(hours)d hours after you confirm",
+            hours,
+        ) % {"hours": hours}
+    return _("Access ends once you confirm")
+
+
+def _refund_of_the_step(cancellation: Cancellation) -> list[Pair]:
+    quote = cancellation.quote
+    value = quote.amount + quote.credit
+    if not value or cancellation.claim_until is None:
+        return []
+    if quote.ending != Ending.FREE_DAYS:
+        words = _("%(amount)s, if you take the last step by %(moment)s; after that it lapses") % {
+            "amount": format_money(value, quote.currency),
+            "moment": moment(cancellation.claim_until),
+        }
+        return [(_("Refund"), words)]
+    kept = wording.kept_refund(value, quote.currency, cancellation.claim_until)
+    return [(_("Free days until"), day(recompute(quote).free_until)), (_("Refund"), kept)]
+
+
+def _free_days(reservation: Reservation) -> list[Pair]:
+    return [(_("Free days until"), day(reservation.free_until))]
+
+
+def _kept(reservation: Reservation) -> list[Pair]:
+    """The refund that free days keep, and what became of it."""
+    if not reservation.amount:
+        return []
+    amount = format_money(reservation.amount, reservation.currency)
+    closed = {"amount": amount, "day": day(reservation.closed_at)}
+    words = {
+        Reservation.Status.CLAIMED: _("%(amount)s was claimed on %(day)s") % closed,
+        Reservation.Status.LAPSED: _("%(amount)s could be claimed until %(moment)s and was not")
+        % {"amount": amount, "moment": moment(reservation.deadline_at)},
+    }.get(
+        Reservation.Status(reservation.status),
+        wording.kept_refund(reservation.amount, reservation.currency, reservation.deadline_at),
+    )
+    return [(_("Refund"), words)]
+
+
+def _refund_open(cancellation: Cancellation) -> list[Pair]:
+    """Whoever only stopped the renewal can still choose the refund of that day, while access is on."""
+    if not cancellation.is_open or cancellation.ending != Ending.STOP_RENEWING:
+        return []
+    later = later_refund(leaving_terms(cancellation.quote.terms), situation_of(cancellation.quote))
+    return [(_("Refund"), wording.still_open(later))] if later else []
+
+
+def _refund_missed(cancellation: Cancellation) -> list[Pair]:
+    """The last step was not taken by its last moment."""
+    quote = cancellation.quote
+    value = quote.amount + quote.credit
+    if not value or cancellation.confirmed_at is not None or not cancellation.moves_money_or_data:
+        return []
+    words = _("%(amount)s could be had by the last step until %(moment)s; it was not taken") % {
+        "amount": format_money(value, quote.currency),
+        "moment": moment(cancellation.claim_until),
+    }
+    return [(_("Refund"), words)]
