@@ -71,9 +71,9 @@ def test_the_sweep_of_unpaid_invoices_ends_as_its_references_do(settings):
     found = dunning_sweep.run(40, 1)
     assert set(found.ratios) == {"bare_sql", "row_loop", "bare_sql_few", "row_loop_few"}
 
+    dunning_sweep.prepare(4)
     ends = []
     for work in (lambda: dunning_sweep.run_dunning(at=dunning_sweep.AT), *dunning_sweep.references(4)):
-        dunning_sweep.prepare(4)
         work()
         ends.append(dunning_sweep.end_state())
     assert ends[0] == ends[1] == ends[2]
