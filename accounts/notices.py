@@ -31,6 +31,7 @@ __all__ = [
     "is_suppressed",
     "kinds",
     "owe",
+    "owe_each",
     "owe_many",
     "recipient_address",
     "record_outcome",
@@ -128,24 +129,50 @@ def owe_many(
         "window_from": starts,
         "window_to": [row.window_to or start + WINDOW for row, start in zip(owed, starts, strict=True)],
     }
-    table, params = sets.given([row.account_id for row in owed], Notice, columns)
-    seats = Member.objects.payers() if to is None else to
-    people, people_params = seats.values("account_id", "user_id", "user__public_id").query.sql_with_params()
-    taken = {name: f"given.{name}" for name in columns} | {
-        "account_id": "given.id",
-        "user_id": "reader.user_id",
-        "recipient": "reader.user__public_id",
-        "next_attempt_at": "given.window_from",
-    }
-    source = f"FROM ({table}) AS given JOIN ({people}) AS reader ON reader.account_id = given.id WHERE true"
+    table = sets.given([row.account_id for row in owed], Notice, columns)
+    taken = {name: f"given.{name}" for name in columns}
+    taken |= {"account_id": "given.id", "next_attempt_at": "given.window_from"}
     same = Notice(kind=kind, rule_ids=list(rule_ids), created_at=at)
-    new = sets.run(
-        sets.insert_select(
-            same, taken, (source, [*params, *people_params]), conflict="ON CONFLICT DO NOTHING"
-        )
-    )
+    new = sets.run(insert_for_readers(same, taken, table, to=to))
     ring("accounts.send_notices")
     return new
+
+
+@transaction.atomic
+def owe_each(kind: str, rows: QuerySet[Any], *, at: dt.datetime) -> int:
+    """What `owe_many` does where the database knows what is owed: to whoever pays, at once, for three days.
+
+    `rows` has the columns `account_id`, `period` and `subject`.
+    """
+    taken = {name: f"given.{name}" for name in ("account_id", "period", "subject")}
+    sql, params = rows.query.sql_with_params()
+    new = sets.run(insert_for_readers(due_at_once(kind, at=at), taken, (sql, list(params))))
+    ring("accounts.send_notices")
+    return new
+
+
+def due_at_once(kind: str, *, at: dt.datetime) -> Notice:
+    """What all notices have in common that are owed now, in sets, and for three days."""
+    if kind not in _KINDS:
+        raise ValueError(f"No such kind of notice: {kind}")
+    return Notice(kind=kind, window_from=at, window_to=at + WINDOW, next_attempt_at=at, created_at=at)
+
+
+def insert_for_readers(
+    same: Notice, taken: dict[str, str], table: sets.Sql, *, to: QuerySet[Member] | None = None
+) -> sets.Sql:
+    """An INSERT of a notice for each row of `table` (as `given`) and each of its account's readers.
+
+    `taken` says what comes from which column, the rest is the `same` for all.
+    """
+    seats = Member.objects.payers() if to is None else to
+    people, params = seats.values("account_id", "user_id", "user__public_id").query.sql_with_params()
+    taken = taken | {"user_id": "reader.user_id", "recipient": "reader.user__public_id"}
+    source = (
+        f"FROM ({table[0]}) AS given JOIN ({people}) AS reader "
+        f"ON reader.account_id = {taken['account_id']} WHERE true"
+    )
+    return sets.insert_select(same, taken, (source, [*table[1], *params]), conflict="ON CONFLICT DO NOTHING")
 
 
 def drop_notices(account: Account, *, kinds: Iterable[str], reason: str, period: str | None = None) -> int:

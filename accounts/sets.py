@@ -10,7 +10,8 @@ from itertools import islice
 from typing import Any
 
 from django.db import connection, models
-from django.db.models import Model
+from django.db.models import Model, QuerySet
+from django.db.models.expressions import RawSQL
 
 from accounts.models import Account
 
@@ -42,31 +43,51 @@ def in_chunks(ids: Iterable[int], size: int = CHUNK) -> Iterator[list[int]]:
         yield chunk
 
 
-def lock_accounts(ids: Iterable[int]) -> list[int]:
+def lock_accounts(ids: Iterable[int] | QuerySet[Any]) -> list[int]:
     """Take these accounts for the rest of the transaction, in the order of their keys.
 
     Those that someone else holds right now are left out: the next run finds them again. (On SQLite the
     transaction itself is the lock.)
     """
-    rows = Account.objects.filter(pk__in=list(ids)).order_by("pk")
+    rows = Account.objects.filter(pk__in=ids if isinstance(ids, QuerySet) else keys(list(ids)))
     if connection.vendor == "postgresql":
         rows = rows.select_for_update(skip_locked=True, no_key=True)
-    return list(rows.values_list("pk", flat=True))
+    return list(rows.order_by("pk").values_list("pk", flat=True))
 
 
 def given(ids: Sequence[int], model: type[Model], columns: Mapping[str, Sequence[Any]]) -> Sql:
     """A table with a row for each of `ids`: `id`, and the values of these columns of `model`, by place."""
     fields = {name: field_of(model, name) for name in columns}
-    values = {name: [_prepared(fields[name], value) for value in columns[name]] for name in columns}
+    values = [[_prepared(fields[name], value) for value in columns[name]] for name in columns]
+    return _table({"id": "bigint"} | _types_of(fields), [list(ids), *values])
+
+
+def listed(columns: Mapping[str, tuple["models.Field[Any, Any]", Sequence[Any]]]) -> Sql:
+    """A table of these columns, each with the field whose kind it is and its values, by place."""
+    fields = {name: field for name, (field, _values) in columns.items()}
+    values = [[_prepared(field, value) for value in values] for field, values in columns.values()]
+    return _table(_types_of(fields), values)
+
+
+def _types_of(fields: "Mapping[str, models.Field[Any, Any]]") -> dict[str, str]:
+    return {name: cast_type(field) for name, field in fields.items()}
+
+
+def _table(types: Mapping[str, str], values: Sequence[Sequence[Any]]) -> Sql:
     if connection.vendor == "postgresql":
-        arrays = ", ".join(f"%s::{cast_type(field)}[]" for field in fields.values())
-        names = ", ".join(["id", *columns])
-        sql = f"SELECT * FROM unnest(%s::bigint[]{', ' if columns else ''}{arrays}) AS rows({names})"  # noqa: S608
-        return sql, [list(ids), *values.values()]
-    parts = ["json_extract(value, '$[0]') AS id"]
-    parts += [f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(columns, 1)]
-    rows = list(zip(ids, *values.values(), strict=True))
+        arrays = ", ".join(f"%s::{kind}[]" for kind in types.values())
+        sql = f"SELECT * FROM unnest({arrays}) AS rows({', '.join(types)})"  # noqa: S608
+        return sql, list(values)
+    parts = [f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(types)]
+    rows = list(zip(*values, strict=True))
     return f"SELECT {', '.join(parts)} FROM json_each(%s)", [as_json(rows)]  # noqa: S608
+
+
+def keys(ids: Sequence[int]) -> RawSQL:
+    """These keys for an `__in`, as one parameter however many they are."""
+    if connection.vendor == "postgresql":
+        return RawSQL("SELECT unnest(%s::bigint[])", [list(ids)])
+    return RawSQL("SELECT value FROM json_each(%s)", [as_json(list(ids))])
 
 
 def insert_select(row: Model, columns: Mapping[str, str], source: Sql, *, conflict: str = "") -> Sql:

@@ -6,25 +6,28 @@ by the next run, so that two beats do no more than one.
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from django.db import transaction
-from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q, QuerySet
+from django.db import connection, transaction
+from django.db.models import BooleanField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Concat
 
 from accounts import sets
 from accounts.events import SYSTEM, record_many
 from accounts.models import Account, Notice, Terms
-from accounts.notices import Owed, owe_many
+from accounts.notices import Owed, owe_each, owe_many
 from accounts.states import move_accounts
 from billing import dunning_ends
 from billing.dunning_attempts import attempt_cases
 from billing.dunning_cases import tell_again
-from billing.dunning_rules import Step, after_step, dunning_day
+from billing.dunning_sets import go_on, take_plain_blocks
 from billing.models import DunningCase
 
 #: An attempt is a call at the provider anyway, and its rows are larger.
 ATTEMPTS_AT_ONCE = 500
+#: More than other sweeps take, because an ordinary end of access is one statement.
+BLOCKS_AT_ONCE = 10_000
 NOTICE_AGE = dt.timedelta(days=3)
 NextStep = DunningCase.NextStep
 
@@ -34,11 +37,7 @@ class Due(NamedTuple):
 
     pk: int
     account_id: int
-    zone: str
-    public_id: str
-    invoice: str
-    plan: list[list[str]]
-    is_untold: bool = False
+    is_untold: bool
 
 
 def due_cases(*, at: dt.datetime) -> Any:
@@ -57,26 +56,25 @@ def run_dunning(*, at: dt.datetime) -> int:
     return done
 
 
-def _of(chunk: Sequence[int], step: str, *, at: dt.datetime) -> QuerySet[DunningCase]:
-    """What is due of this chunk of keys, which are in order: a range says it in two values."""
-    rows = DunningCase.objects.due(at).filter(next_step=step, pk__gte=chunk[0], pk__lte=chunk[-1])
-    return rows.order_by("pk")
+def _hold(chunk: Sequence[int], step: str, *, at: dt.datetime) -> QuerySet[DunningCase]:
+    """What is still due of the accounts of this chunk that nobody else holds; they are ours from here on.
+
+    Held before anything is read: who pays takes the account first, too, so that nobody who paid is frozen.
+    """
+    due = DunningCase.objects.due(at).filter(next_step=step)
+    held = sets.lock_accounts(due.filter(pk__in=sets.keys(chunk)).values("account_id"))
+    return due.filter(account__in=sets.keys(held)).order_by("pk")
 
 
 # --- Attempts ------------------------------------------------------------------------------------
 
 
 def _attempt(chunk: Sequence[int], *, at: dt.datetime) -> int:
-    rows = _of(chunk, NextStep.ATTEMPT, at=at)
-    free = sets.lock_accounts(rows.values_list("account_id", flat=True))
-    cases = list(rows.filter(account__in=free).select_related("account", "invoice").order_by("pk"))
+    rows = _hold(chunk, NextStep.ATTEMPT, at=at)
+    cases = list(rows.select_related("account", "invoice"))
     attempt_cases(cases, by=SYSTEM, at=at)
-    taken = [
-        Due(c.pk, c.account_id, c.account.time_zone, c.public_id, c.invoice.provider_id, c.plan)
-        for c in cases
-    ]
-    _go_on(taken, NextStep.ATTEMPT, at=at)
-    return len(taken)
+    go_on([case.pk for case in cases], NextStep.ATTEMPT, at=at)
+    return len(cases)
 
 
 # --- The end of access ---------------------------------------------------------------------------
@@ -84,48 +82,54 @@ def _attempt(chunk: Sequence[int], *, at: dt.datetime) -> int:
 
 def _block(chunk: Sequence[int], *, at: dt.datetime) -> int:
     """Access has ended by its date; the state follows, and it is told."""
-    rows = _told(_read(chunk, NextStep.BLOCK, at=at), at=at)
-    taken = _freeze(rows, at=at)
-    _go_on(taken, NextStep.BLOCK, at=at, blocked_at=at)
-    owe_many(
-        "access_blocked",
-        [Owed(row.account_id, row.invoice, subject=f"invoice:{row.invoice}") for row in taken],
-        at=at,
-    )
+    held = _hold(chunk, NextStep.BLOCK, at=at)
+    plain = take_plain_blocks(held.filter(_told(at)), at=at) if connection.vendor == "postgresql" else []
+    return len(plain) + (_block_any(held, at=at) if len(plain) < len(chunk) else 0)
+
+
+def _block_any(held: QuerySet[DunningCase], *, at: dt.datetime) -> int:
+    """The same for whatever is due, step by step."""
+    taken = [row.pk for row in _freeze(_read(held, at=at), at=at)]
+    go_on(taken, NextStep.BLOCK, at=at, blocked_at=at)
+    owe_each("access_blocked", _mails_of(taken), at=at)
     return len(taken)
 
 
-def _read(chunk: Sequence[int], step: str, *, at: dt.datetime) -> list[Due]:
-    """The due cases of this chunk as they are now, one for each account: another waits for the next run."""
-    rows = _of(chunk, step, at=at).annotate(is_untold=ExpressionWrapper(_untold(at), BooleanField()))
+def _mails_of(taken: Sequence[int]) -> QuerySet[Any]:
+    """What each of these cases' mails is about."""
+    number = F("invoice__provider_id")
+    rows = DunningCase.objects.filter(pk__in=sets.keys(taken)).order_by()
+    return rows.values("account_id", period=number, subject=Concat(Value("invoice:"), number))
+
+
+def _read(held: QuerySet[DunningCase], *, at: dt.datetime) -> list[Due]:
+    """Those that were told, one for each account: another waits for the next run.
+
+    Where the first mail did not go three days ago or more (T2), they get new dates, and are told.
+    """
+    rows = held.annotate(is_untold=ExpressionWrapper(_untold(at), BooleanField()))
     found: dict[int, Due] = {}
-    columns = (
-        "pk",
-        "account_id",
-        "account__time_zone",
-        "public_id",
-        "invoice__provider_id",
-        "plan",
-        "is_untold",
-    )
-    for row in rows.values_list(*columns):
+    for row in rows.values_list("pk", "account_id", "is_untold"):
         found.setdefault(row[1], Due(*row))
-    return list(found.values())
-
-
-def _told(rows: list[Due], *, at: dt.datetime) -> list[Due]:
-    """Those whose first mail went three days ago or more (T2); the others get new dates, and are told."""
-    late = [row.pk for row in rows if row.is_untold]
+    late = [row.pk for row in found.values() if row.is_untold]
     for case in DunningCase.objects.running().filter(pk__in=late).select_related("invoice", "account"):
         tell_again(case, at=at)
-    return [row for row in rows if not row.is_untold]
+    return [row for row in found.values() if not row.is_untold]
 
 
 def _untold(at: dt.datetime) -> Q:
     """A first mail is owed, and none went in time; one that is dropped has nobody to read it."""
-    mails = Notice.objects.filter(account=OuterRef("account"), kind="payment_failed")
+    return Q(~_told(at), Exists(_first_mails()))
+
+
+def _told(at: dt.datetime) -> Exists:
+    """The first mail went three days ago or more, or has nobody to read it."""
     old = Q(status="sent", sent_at__lte=at - NOTICE_AGE) | Q(status__in=("failed", "dropped"))
-    return Q(~Exists(mails.filter(old)), Exists(mails))
+    return Exists(_first_mails().filter(old))
+
+
+def _first_mails() -> QuerySet[Notice]:
+    return Notice.objects.filter(account=OuterRef("account"), kind="payment_failed")
 
 
 def _freeze(rows: Sequence[Due], *, at: dt.datetime) -> list[Due]:
@@ -146,7 +150,7 @@ def _freeze(rows: Sequence[Due], *, at: dt.datetime) -> list[Due]:
 
 def _end(chunk: Sequence[int], *, at: dt.datetime) -> int:
     """Carry out what the terms say for the end; access is off by then, or goes off now."""
-    rows = _freeze(_told(_read(chunk, NextStep.END, at=at), at=at), at=at)
+    rows = _freeze(_read(_hold(chunk, NextStep.END, at=at), at=at), at=at)
     cases = {
         case.pk: case
         for case in DunningCase.objects.running()
@@ -183,45 +187,8 @@ def _end_as(action: str, cases: Sequence[DunningCase], *, at: dt.datetime) -> in
     return len(keys)
 
 
-# --- Going on ------------------------------------------------------------------------------------
-
-
-def _go_on(rows: Iterable[Due], step: str, *, at: dt.datetime, **same: Any) -> int:
-    """Write what is left of each plan, unless it changed since it was read."""
-    rows = list(rows)
-    if not rows:
-        return 0
-    columns: dict[str, list[Any]] = {
-        name: [] for name in ("plan", "next_step", "next_at", "last_step_on", *same)
-    }
-    today = {zone: dunning_day(at, zone) for zone in {row.zone for row in rows}}
-    known: dict[tuple[str, str], tuple[Step, ...]] = {}
-    for row in rows:
-        plan = (row.zone, str(row.plan))
-        if plan not in known:
-            steps = [Step(key, dt.date.fromisoformat(day)) for key, day in row.plan]
-            known[plan] = after_step(steps, today=today[row.zone])
-        left = known[plan]
-        columns["plan"].append([[s.key, s.day.isoformat()] for s in left])
-        columns["next_step"].append(left[0].kind)
-        columns["next_at"].append(left[0].at(row.zone))
-        columns["last_step_on"].append(today[row.zone])
-        for name, value in same.items():
-            columns[name].append(value)
-    table, params = sets.given([row.pk for row in rows], DunningCase, columns)
-    assigned = ", ".join(f"{name} = given.{name}" for name in columns)
-    return sets.run(
-        (
-            f"UPDATE billing_dunningcase SET {assigned} FROM ({table}) AS given "  # noqa: S608
-            "WHERE given.id = billing_dunningcase.id AND status = 'open' "
-            "AND billing_dunningcase.next_step = %s",
-            [*params, step],
-        )
-    )
-
-
 STEPS: dict[str, tuple[int, Callable[..., int]]] = {
     NextStep.ATTEMPT: (ATTEMPTS_AT_ONCE, _attempt),
-    NextStep.BLOCK: (sets.CHUNK, _block),
+    NextStep.BLOCK: (BLOCKS_AT_ONCE, _block),
     NextStep.END: (ATTEMPTS_AT_ONCE, _end),
 }

@@ -1,0 +1,113 @@
+"""Going on in many cases at once: what is left of their plans, and the ordinary end of access.
+
+What is left of a plan is worked out once for all cases that share it, by the pure rule, and written by the
+database. On PostgreSQL an ordinary end of access (the first mail is old enough, the account is open) is one
+statement; what is not ordinary is left as it was found, for `billing.dunning_sweep` to take step by step.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.models import QuerySet
+
+from accounts import sets
+from accounts.doorbell import ring
+from accounts.events import NUMBERED, SYSTEM
+from accounts.models import Account, Event
+from accounts.notices import due_at_once, insert_for_readers
+from accounts.signals import access_changed
+from billing.dunning_rules import Step, after_step, dunning_day
+from billing.models import DunningCase
+
+
+def left_after_step(cases: QuerySet[DunningCase], *, at: dt.datetime, **same: Any) -> tuple[str, sets.Sql]:
+    """What to set once the step is taken, from a table `rest` by `zone` and by the plan as it was `seen`.
+
+    `same` are columns that have one value in all of them.
+    """
+    plans = list(cases.order_by().values_list("account__time_zone", "plan").distinct())
+    left = [(zone, _left_of(plan, dunning_day(at, zone))) for zone, plan in plans]
+    columns: dict[str, list[Any]] = {
+        "plan": [[[step.key, step.day.isoformat()] for step in steps] for _zone, steps in left],
+        "next_step": [steps[0].kind for _zone, steps in left],
+        "next_at": [steps[0].at(zone) for zone, steps in left],
+        "last_step_on": [dunning_day(at, zone) for zone, _steps in left],
+        **{name: [value] * len(left) for name, value in same.items()},
+    }
+    assigned = ", ".join(f"{name} = rest.{name}" for name in columns)
+    fields = {name: (sets.field_of(DunningCase, name), values) for name, values in columns.items()}
+    zone = sets.field_of(Account, "time_zone"), [zone for zone, _plan in plans]
+    seen = sets.field_of(DunningCase, "plan"), [plan for _zone, plan in plans]
+    return assigned, sets.listed({"zone": zone, "seen": seen, **fields})
+
+
+def _left_of(plan: list[list[str]], today: dt.date) -> tuple[Step, ...]:
+    return after_step([Step(key, dt.date.fromisoformat(day)) for key, day in plan], today=today)
+
+
+def go_on(taken: Sequence[int], step: str, *, at: dt.datetime, **same: Any) -> int:
+    """Write what is left of each plan, unless it changed since it was read."""
+    cases = DunningCase.objects.filter(pk__in=sets.keys(taken))
+    assigned, (left, params) = left_after_step(cases, at=at, **same)
+    chosen, chosen_params = cases.values("pk").query.sql_with_params()
+    return sets.run(
+        (
+            f"UPDATE billing_dunningcase SET {assigned} FROM ({left}) AS rest, "  # noqa: S608
+            "accounts_account AS account WHERE account.id = billing_dunningcase.account_id "
+            "AND account.time_zone = rest.zone AND billing_dunningcase.plan = rest.seen "
+            f"AND billing_dunningcase.id IN ({chosen}) AND billing_dunningcase.status = 'open' "
+            "AND billing_dunningcase.next_step = %s",
+            [*params, *chosen_params, step],
+        )
+    )
+
+
+def take_plain_blocks(cases: QuerySet[DunningCase], *, at: dt.datetime) -> list[int]:
+    """Freeze, write history and what is left, and owe the mail, in one statement of PostgreSQL.
+
+    `cases` are due, told, and their accounts are held. Returns the accounts that were open until now.
+    """
+    assigned, (left, left_params) = left_after_step(cases, at=at, blocked_at=at)
+    chosen, chosen_params = _chosen(cases)
+    facts = {"reason": "unpaid"}
+    row = Event(kind="account.frozen", actor=SYSTEM.actor, actor_ref=SYSTEM.ref, facts=facts, at=at)
+    event, event_params = sets.insert_select(row, NUMBERED, ("FROM account", []))
+    mail, mail_params = insert_for_readers(
+        due_at_once("access_blocked", at=at),
+        {"account_id": "given.id", "period": "given.invoice", "subject": "'invoice:' || given.invoice"},
+        ("SELECT account.id, chosen.invoice FROM account JOIN chosen ON chosen.account_id = account.id", []),
+    )
+    sql = f"""
+        WITH rest AS MATERIALIZED ({left}),
+        chosen AS MATERIALIZED ({chosen}),
+        account AS (
+            UPDATE accounts_account AS moved SET state = 'frozen', event_count = moved.event_count + 1
+            FROM chosen WHERE moved.id = chosen.account_id AND moved.state = ANY(%s)
+            RETURNING moved.id, moved.public_id, moved.event_count
+        ),
+        events AS ({event}),
+        gone_on AS (
+            UPDATE billing_dunningcase AS one SET {assigned}
+            FROM account JOIN chosen ON chosen.account_id = account.id
+            JOIN rest ON rest.zone = chosen.zone AND rest.seen = chosen.seen
+            WHERE one.id = chosen.id
+        ),
+        mails AS ({mail})
+        SELECT id FROM account ORDER BY id
+    """  # noqa: S608
+    states = list(Account.OPEN_STATES)
+    frozen = sets.fetch_ids((sql, [*left_params, *chosen_params, states, *event_params, *mail_params]))
+    if frozen:
+        access_changed.send(Account, account_ids=frozen, at=at)
+        ring("accounts.send_notices")
+    return frozen
+
+
+def _chosen(cases: QuerySet[DunningCase]) -> sets.Sql:
+    """One case for each account: another one waits for the next run."""
+    rows = cases.order_by("account", "pk").distinct("account")
+    sql, params = rows.values_list(
+        "pk", "account_id", "invoice__provider_id", "account__time_zone", "plan"
+    ).query.sql_with_params()
+    return f"SELECT * FROM ({sql}) AS due(id, account_id, invoice, zone, seen)", list(params)  # noqa: S608
