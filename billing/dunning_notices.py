@@ -17,8 +17,8 @@ from billing.dunning_cases import can_choose_day, days_to_choose
 from billing.dunning_coming import steps_ahead
 from billing.dunning_rules import ATTEMPT
 from billing.models import Customer, DunningCase, Invoice, Payment
-from billing.samples import newest
 from billing.periods import local_date
+from billing.samples import newest
 
 Status = DunningCase.Status
 #: A pay link outlives the last date of its case by so much.
