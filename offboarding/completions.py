@@ -4,11 +4,13 @@ import datetime as dt
 import logging
 from typing import Any, NamedTuple
 
-from django.db import transaction
+from django.core.exceptions import ObjectDoesNotExist
+from django.db import DatabaseError, transaction
 from django.db.models import BooleanField, Case, Exists, F, OuterRef, Q, QuerySet, When
 from django.db.models.functions import Coalesce
 
 from accounts import notices
+from accounts.errors import WrongState
 from accounts.events import SYSTEM, record, record_many
 from accounts.models import Account
 from accounts.recipients import payers
@@ -25,6 +27,17 @@ from offboarding.outcomes import decide_outcome
 from offboarding.quotes import current_facts, leaving_terms
 
 logger = logging.getLogger(__name__)
+
+#: What one row can fail for: the database refuses it, someone was faster, nobody can read its own facts.
+ROW_FAULTS = (
+    DatabaseError,
+    WrongState,
+    ObjectDoesNotExist,
+    ArithmeticError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
 
 #: Confirmed endings that told the provider everything when they were confirmed.
 SETTLED_THERE = Q(
@@ -62,7 +75,7 @@ def _complete_ordinary(accounts: list[int], *, at: dt.datetime) -> int:
     """Carry out what is ordinary among these accounts in one transaction; where that fails, one by one."""
     try:
         return complete_cancellations(accounts, at=at)
-    except Exception:
+    except ROW_FAULTS:
         # One row that the database refuses must not keep thousands of people from their date.
         logger.exception("cancellations cannot be completed together", extra={"number": len(accounts)})
     rows = Cancellation.objects.due(at).filter(account__in=accounts).order_by("effective_at", "pk")
@@ -76,7 +89,7 @@ def _complete_apart(pk: int, *, at: dt.datetime) -> bool:
         with transaction.atomic():
             account_id = Cancellation.objects.values_list("account_id", flat=True).get(pk=pk)
             return bool(lock_accounts([account_id])) and complete_cancellation(rows.get(pk=pk), at=at)
-    except Exception:
+    except ROW_FAULTS:
         # It stays due, and the audit shows it (C4).
         logger.exception("cancellation cannot be completed", extra={"cancellation": pk})
         return False
