@@ -211,7 +211,9 @@ class RoleForm(forms.Form):
 class AccountSettingsForm(forms.Form):
     """What an owner may change about the account, each with its effect."""
 
-    name = forms.CharField(label=_("Company"), max_length=200, help_text=_("It is on receipts from now on."))
+    name = forms.CharField(
+        label=_("Company"), max_length=200, help_text=_("It is on your invoices from now on.")
+    )
     country = forms.ChoiceField(
         label=_("Country"),
         choices=country_choices,
@@ -230,7 +232,7 @@ class AccountSettingsForm(forms.Form):
     language = forms.ChoiceField(
         label=_("Language"),
         choices=settings.LANGUAGES,
-        help_text=_("For receipts and for mails to people who have not chosen their own."),
+        help_text=_("For mails to people who have not chosen their own."),
     )
 
 

@@ -8,7 +8,7 @@ register theirs in `AppConfig.ready`; a test fails when a kind is recorded that 
 import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from django.db.models import CharField, OuterRef, QuerySet, Subquery, TextChoices, Value
 from django.db.models.functions import Coalesce, NullIf
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Facts = Mapping[str, Any]
 Formatter = Callable[[Facts], str]
+#: One sentence, or what chooses it by the facts.
+Sentence: TypeAlias = "StrOrPromise | Callable[[Facts], StrOrPromise]"
 PAGE: Final = 30
 
 
@@ -30,7 +32,7 @@ PAGE: Final = 30
 class Words:
     """A kind's sentence and how each of its placeholders is filled."""
 
-    sentence: "StrOrPromise"
+    sentence: "Sentence"
     formatters: Mapping[str, Formatter]
 
 
@@ -47,7 +49,7 @@ class Line:
 _WORDS: dict[str, Words] = {}
 
 
-def register(kind: str, sentence: "StrOrPromise", **formatters: Formatter) -> None:
+def register(kind: str, sentence: Sentence, **formatters: Formatter) -> None:
     """Give a kind of event its sentence, such as `register("x.y", _("Until %(day)s"), day=day("until"))`.
 
     `%(person)s` is always there: the name of the person whose public id is the event's subject.
@@ -127,9 +129,10 @@ def in_words(event: Event, names: Mapping[str, str] | None = None) -> str:
     words = _WORDS.get(event.kind)
     if words is None:
         return _("Something was recorded (number %(seq)d).") % {"seq": event.seq}
+    sentence = words.sentence(event.facts) if callable(words.sentence) else words.sentence
     found = {name: fill(event.facts) for name, fill in words.formatters.items()}
     found["person"] = (names or {}).get(event.subject) or _("someone who is no longer here")
-    return str(words.sentence) % found
+    return str(sentence) % found
 
 
 def with_names(events: QuerySet[Event]) -> QuerySet[Event]:

@@ -1,11 +1,16 @@
 """What this app records, in words."""
 
+from typing import TYPE_CHECKING
+
 from django.utils.translation import gettext_lazy as _
 
 from accounts.history import Facts, choice, country, day, number, phrase, register
 from accounts.kinds import title_of
 from accounts.models import Hold, Member
 from accounts.suppression import LiftReason
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrOrPromise as StrOrPromise
 
 COLUMNS = {"name": _("name"), "time_zone": _("time zone"), "language": _("language")}
 
@@ -23,6 +28,12 @@ def _mail(facts: Facts) -> str:
     return title_of(str(code)) if code else str(_("something else"))
 
 
+def _grace(facts: Facts) -> "StrOrPromise":
+    if facts.get("reason") == "trial_over":
+        return _("The trial is over and no plan is chosen; access stays on for some days.")
+    return _("Something is to be settled; access stays on for now.")
+
+
 def register_words() -> None:
     """Called from `AppConfig.ready`."""
     role, before, after = (choice(fact, Member.Role) for fact in ("role", "before", "after"))
@@ -34,7 +45,7 @@ def register_words() -> None:
     )
     register("account.trialing", _("The trial runs."))
     register("account.active", _("The account is active."))
-    register("account.grace", _("Something is to be settled; access stays on for now."))
+    register("account.grace", _grace)
     register("account.frozen", _("Access was turned off."))
     register("account.closed", _("The account was closed."))
     register("account.erased", _("The account was erased."))

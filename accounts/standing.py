@@ -43,6 +43,10 @@ def _open(account: Account) -> Standing:
         label, tone, text = _("trial"), "info", _("You are trying it out.")
     elif account.state == Account.State.GRACE:
         label, tone, text = _grace(account)
+    elif until is not None:
+        on_until = {"moment": terms_format.moment(until)}
+        label = _("on until %(day)s") % {"day": terms_format.day(until)}
+        return Standing(label, "info", _("Everything is on until %(moment)s.") % on_until)
     else:
         label, tone, text = _("active"), "success", _("Everything is on.")
     if until is not None:

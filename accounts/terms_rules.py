@@ -298,10 +298,10 @@ def team_hold_hours(terms: Terms) -> str:
 def deletion_days(terms: Terms) -> str:
     n = terms.deletion_days
     return ngettext(
-        "If you close the account and ask for deletion, that takes %(n)d day instead. "
-        "Until then you can change your mind.",
-        "If you close the account and ask for deletion, that takes %(n)d days instead. "
-        "Until then you can change your mind.",
+        "If you ask for deletion and give up the days to fetch your data, it is deleted after %(n)d day. "
+        "Until the deletion begins you can change your mind.",
+        "If you ask for deletion and give up the days to fetch your data, it is deleted after %(n)d days. "
+        "Until the deletion begins you can change your mind.",
         n,
     ) % {"n": n}
 
@@ -309,8 +309,10 @@ def deletion_days(terms: Terms) -> str:
 def retrieval_days(terms: Terms) -> str:
     n = terms.retrieval_days
     return ngettext(
-        "When your access has ended you can still fetch your data for %(n)d day, at no cost.",
-        "When your access has ended you can still fetch your data for %(n)d days, at no cost.",
+        "If you close the account and ask for deletion, it is deleted after %(n)d day; "
+        "until then you can still fetch it.",
+        "If you close the account and ask for deletion, it is deleted after %(n)d days; "
+        "until then you can still fetch it.",
         n,
     ) % {"n": n}
 
@@ -318,8 +320,10 @@ def retrieval_days(terms: Terms) -> str:
 def retention_days(terms: Terms) -> str:
     n = terms.retention_days
     return ngettext(
-        "Your data is deleted %(n)d day after the end. Until then you can come back to it.",
-        "Your data is deleted %(n)d days after the end. Until then you can come back to it.",
+        "When your access has ended your data is kept for %(n)d day and then deleted. "
+        "Until then you can fetch it, at no cost, or come back to it.",
+        "When your access has ended your data is kept for %(n)d days and then deleted. "
+        "Until then you can fetch it, at no cost, or come back to it.",
         n,
     ) % {"n": n}
 
@@ -405,7 +409,7 @@ SECTIONS: Final[list[tuple[str, "StrOrPromise", list[Callable[[Terms], str]]]]] 
     (
         "data",
         gettext_lazy("Your data"),
-        [export_days, retrieval_days, retention_days, purge_notice_days, deletion_days, team_hold_hours],
+        [export_days, retention_days, purge_notice_days, retrieval_days, deletion_days, team_hold_hours],
     ),
     ("law", gettext_lazy("The law"), [statutory_rights, immediate_start]),
 ]

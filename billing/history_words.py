@@ -1,11 +1,16 @@
 """What billing records, in words: one sentence for each kind of event."""
 
+from typing import TYPE_CHECKING
+
 from django.utils.translation import gettext_lazy as _
 
 from accounts.history import Facts, Formatter, choice, day, moment, money, number, phrase, register
 from accounts.models import Terms
 from billing.declines import explain_decline
 from billing.models import Plan, TrialExtension
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrOrPromise as StrOrPromise
 
 _CASE = {
     "needs_response": _("it waits for our answer"),
@@ -51,12 +56,18 @@ def register_history() -> None:
     _register_instructions()
 
 
+def _active(facts: Facts) -> "StrOrPromise":
+    if facts.get("is_free"):
+        return _("The free plan began: nothing is billed.")
+    return _("The subscription is active.")
+
+
 def _register_subscriptions() -> None:
-    register("subscription.incomplete", _("A subscription was chosen and waits for its first payment."))
+    register("subscription.incomplete", _("A subscription was set up and waits for its first payment."))
     register("subscription.incomplete_expired", _("A subscription that was never paid was given up."))
     register("subscription.trialing", _("The trial began."))
-    register("subscription.free_time", _("The next charge was put off; nothing is charged until then."))
-    register("subscription.active", _("The subscription is active."))
+    register("subscription.free_time", _("What is paid lasts longer; nothing is charged for the days more."))
+    register("subscription.active", _active)
     register("subscription.past_due", _("A payment is overdue."))
     register("subscription.unpaid", _("The subscription is unpaid."))
     register("subscription.paused", _("The subscription is paused."))

@@ -11,8 +11,7 @@ from accounts.errors import WrongState
 from accounts.events import By
 from accounts.models import Account
 from accounts.templatetags.terms_format import day, format_money
-from billing.coming import is_ended, unpaid_case, waits_for_payment
-from billing.models import DunningCase, Plan, Subscription
+from billing.models import Plan, Subscription
 from billing.subscriptions import change_plan, end_local, free_until, start_free_plan, start_trial
 from billing.trial_rights import had_trial
 
@@ -76,9 +75,9 @@ def way_to(plan: Plan, live: Subscription | None, *, had_trial: bool) -> Way:
 
 def offer_plans(account: Account, *, at: dt.datetime) -> list[Offer]:
     """Every plan on offer in the account's currency, cheapest first."""
-    live, used, case = live_subscription(account), had_trial(account), unpaid_case(account)
+    live, used = live_subscription(account), had_trial(account)
     return [
-        _offer(account, plan, way_to(plan, live, had_trial=used), live, case, at)
+        _offer(account, plan, way_to(plan, live, had_trial=used), live, at)
         for plan in Plan.objects.on_offer(account.currency)
     ]
 
@@ -112,18 +111,11 @@ def price_words(plan: Plan) -> str:
     ) % amount
 
 
-def _offer(
-    account: Account,
-    plan: Plan,
-    way: Way,
-    live: Subscription | None,
-    case: DunningCase | None,
-    at: dt.datetime,
-) -> Offer:
+def _offer(account: Account, plan: Plan, way: Way, live: Subscription | None, at: dt.datetime) -> Offer:
     facts = [
         (_("Price"), price_words(plan)),
         (_("From"), _from_words(way, live)),
-        (_("Next payment"), _next_payment(account, plan, way, live, case, at)),
+        (_("Next payment"), _next_payment(account, plan, way, live, at)),
     ]
     return Offer(plan, way, facts, _button(way))
 
@@ -131,19 +123,14 @@ def _offer(
 def _from_words(way: Way, live: Subscription | None) -> str:
     if way is Way.CURRENT and live is not None:
         return day(live.started_at)
-    if way in (Way.CHANGE, Way.LEAVE) and live is not None and live.period_end is not None:
+    if way is Way.LEAVE:
+        return _("When you have left your plan and come back")
+    if way is Way.CHANGE and live is not None and live.period_end is not None:
         return day(live.period_end)
     return _("Today")
 
 
-def _next_payment(
-    account: Account,
-    plan: Plan,
-    way: Way,
-    live: Subscription | None,
-    case: DunningCase | None,
-    at: dt.datetime,
-) -> str:
+def _next_payment(account: Account, plan: Plan, way: Way, live: Subscription | None, at: dt.datetime) -> str:
     if plan.is_free:
         return _("None")
     if way is Way.TRIAL:
@@ -151,13 +138,9 @@ def _next_payment(
     if way is Way.PAY:
         until = free_until(account, plan, at=at)
         return _("%(day)s, after the free days") % {"day": day(until)} if until else _("Today")
-    if live is None or live.renews_at is None:
-        return _("None is planned")
-    if is_ended(case):
-        return _("None until the unpaid invoice is paid")
-    if waits_for_payment(case, live.renews_at):
-        return _("%(day)s, if the unpaid invoice is paid before") % {"day": day(live.renews_at)}
-    return day(live.renews_at)
+    if live is not None and live.renews_at is not None:
+        return day(live.renews_at)
+    return _("None is planned")
 
 
 def _button(way: Way) -> str:
@@ -167,5 +150,5 @@ def _button(way: Way) -> str:
         Way.TRIAL: _("Start the trial"),
         Way.PAY: _("Choose this plan"),
         Way.CHANGE: _("Change at the renewal"),
-        Way.LEAVE: _("See how to stop"),
+        Way.LEAVE: _("See the ways to leave"),
     }[way]

@@ -39,7 +39,8 @@ def start_free_plan(account: Account, plan: Plan, *, by: By, at: dt.datetime) ->
     subscription = Subscription.objects.create(
         account=account, plan=plan, status=Subscription.Status.ACTIVE, started_at=at
     )
-    record(account, "subscription.active", by=by, at=at, subject=f"subscription:{subscription.public_id}")
+    subject = f"subscription:{subscription.public_id}"
+    record(account, "subscription.active", by=by, at=at, subject=subject, is_free=True)
     if account.state != Account.State.ACTIVE:
         drop_trial(account, at=at, reason="free_plan")
         move_account(account, Account.State.ACTIVE, by=by, at=at, reason="free_plan", access_ends_at=None)

@@ -253,7 +253,7 @@ def _move_down(rows: list[Due], plan: Plan, *, at: dt.datetime) -> None:
     ]
     Subscription.objects.bulk_create(new)
     names = {row.account_id: f"subscription:{row.public_id}" for row in new}
-    record_many(ended, "subscription.active", by=SYSTEM, at=at, subjects=names)
+    record_many(ended, "subscription.active", by=SYSTEM, at=at, subjects=names, is_free=True)
     seen = [Account.State.TRIALING, Account.State.GRACE]
     move_accounts(
         ended, seen, Account.State.ACTIVE, by=SYSTEM, at=at, reason="free_plan", access_ends_at=None

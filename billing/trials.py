@@ -1,5 +1,6 @@
 """More time for a trial: taken by oneself within the terms, given by support, earned by adding a card."""
 
+import copy
 import datetime as dt
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from billing.models import Subscription, TrialAllowance, TrialExtension, TrialRe
 from billing.periods import add_local_days, local_date
 from billing.subscriptions import end_local, steer_subscription, subscriptions_of
 from billing.trial_calendar import working_days_after
-from billing.trial_steps import access_end_of, grant_end
+from billing.trial_steps import access_end_of, calendar_of, grant_end
 
 #: How long after its end a trial that gave way to the free plan can be taken up again.
 TAKEN_UP_AGAIN = dt.timedelta(days=60)
@@ -59,6 +60,13 @@ def is_leaving(subscription: Subscription) -> bool:
     if not subscription.is_local or (subscription.is_live and subscription.cancel_at is not None):
         return subscription.cancel_at is not None
     return subscription.account.access_ends_at != access_end_of(subscription)
+
+
+def full_access_with(trial: Subscription, ends_at: dt.datetime, *, at: dt.datetime) -> dt.datetime | None:
+    """Until when everything stays on if the trial ends then: the days of grace come after it anew."""
+    longer = copy.copy(trial)
+    longer.trial_granted_end, longer.trial_granted_at = ends_at, at
+    return calendar_of(longer).access_until
 
 
 def active_days_of(subscription: Subscription) -> int:

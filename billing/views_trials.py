@@ -20,6 +20,7 @@ from billing.trials import (
     can_ask,
     can_extend_yourself,
     extend_trial_yourself,
+    full_access_with,
     open_request,
     trial_of,
 )
@@ -59,14 +60,15 @@ def _more_time(request: HttpRequest, account: Account, user: User, *, by_link: b
         _give_or_ask(request, account, user, form.cleaned_data["text"])
         return redirect(request.path)
     at = clock.now()
-    trial = trial_of(account, at=at)
+    trial, more = trial_of(account, at=at), can_extend_yourself(account, at=at)
     context = {
         "tab": "billing",
         "account": account,
         "at": at,
         "by_link": by_link,
         "form": form,
-        "more": can_extend_yourself(account, at=at),
+        "more": more,
+        "all_on_until": full_access_with(trial, more.until, at=at) if trial and more else None,
         "asked": open_request(account),
         "can_ask": can_ask(account, at=at),
         **(trial_words(trial, at=at) if trial else {}),

@@ -44,6 +44,7 @@ def leaving(account: Account, at: dt.datetime) -> dict[str, Any]:
         "cancellations": [_about(row, at) for row in found],
         "can_leave": account.state != Account.State.ERASED
         and not any(row.is_open and row.confirmed_at for row in found),
+        "is_left": account.state == Account.State.CLOSED,
         "closure": closure,
         "coming": [entry for row in found for entry in leaving_entries(row, at=at)]
         + (end_of_data(closure) if closure else []),

@@ -59,6 +59,21 @@ def test_the_link_shows_what_it_would_do_and_does_it_by_post(clock):
     assert not Event.objects.filter(facts__icontains="data.").exists()
 
 
+def test_more_time_in_the_days_of_grace_never_looks_shorter_than_doing_nothing(clock):
+    trial = make_trial()
+    live_on(END + 2 * DAY)
+    clock.turn_to(END + 2 * DAY)
+    account = Account.objects.get(pk=trial.account_id)
+    path, client = reverse("more_time", args=[account.public_id]), as_owner(account)
+    page, before = client.get(path), account.access_ends_at
+    client.post(path, {"text": ""})
+    account.refresh_from_db()
+
+    assert page.context["more"].until < before < page.context["all_on_until"]
+    assert "Everything stays on until" in page.content.decode()
+    assert account.access_ends_at == page.context["all_on_until"]
+
+
 def test_the_link_is_of_one_person_and_ends_with_their_seat(clock):
     trial = make_trial()
     live_on(END - 5 * DAY)

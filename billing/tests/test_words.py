@@ -169,6 +169,21 @@ def test_every_kind_of_event_has_words() -> None:
     assert recorded_kinds() - history.known_kinds() == set()
 
 
+@pytest.mark.parametrize(
+    ("kind", "facts", "said"),
+    [
+        ("subscription.active", {"is_free": True}, "The free plan began: nothing is billed."),
+        ("subscription.active", {}, "The subscription is active."),
+        ("account.grace", {"reason": "trial_over"}, "The trial is over and no plan is chosen"),
+        ("account.grace", {"reason": "unpaid"}, "Something is to be settled"),
+    ],
+)
+def test_one_kind_of_event_is_told_by_what_it_was(kind: str, facts: dict[str, object], said: str) -> None:
+    event = Event(account_ref="a", seq=1, kind=kind, actor="system", at=NOON, facts=facts)
+
+    assert history.in_words(event).startswith(said)
+
+
 @pytest.mark.django_db
 @pytest.mark.parametrize("language", ["en", "es"])
 def test_a_failed_payment_is_told_with_its_reason(language: str) -> None:

@@ -127,11 +127,14 @@ def take_error_pages(camera: Camera, browser: Any, languages: tuple[str, ...]) -
     from django.utils import translation
 
     django.setup()
-    page = browser.new_page()
+    from accounts.models import User
+
+    page, reader = browser.new_page(), User(email="paying@olive.example")
     for language in languages:
         for code in gallery.ALONE:
             with translation.override(language):
-                body = render_to_string(f"{code}.html")
+                # Who meets a 403 is signed in: so says the page, and so must its header.
+                body = render_to_string(f"{code}.html", {"user": reader} if code == "403" else {})
             address = f"{camera.base_url}/shown/{code}/"
             page.route(address, partial(_answer, body))
             camera.shoot(page, Stop(f"error-{code}", address), language)

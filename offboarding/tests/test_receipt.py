@@ -1,6 +1,7 @@
 """The leaving receipt: for whoever has its address, true until the refund has landed."""
 
 import pytest
+from django.core import mail
 from django.test import Client
 from django.urls import reverse
 
@@ -106,8 +107,55 @@ def test_until_the_last_step_the_data_is_kept_as_long_as_the_access_asks_for(acc
     overview = words(browser.get(reverse("account_overview", args=[account.public_id])))
 
     assert "Without the last step it is deleted on 8 October 2026" in read(account)
-    assert "kept and yours to fetch until it is deleted on 8 October 2026" in overview
+    assert "Your data is kept, and yours to fetch, until it is deleted on 8 October 2026" in overview
     assert "Nothing is planned to be deleted" not in overview
+
+
+#: What all pages and mails of one leaving say, before the last step and after it.
+DATES = {
+    ("free_days", False): [
+        "Without the last step Access ends on 11 April 2026, 14:00 CEST; nothing is refunded",
+        "With the last step Access ends on 25 April 2026, 14:00 CEST",
+        "Free days until 14 April 2026",
+        "Refund €10.30 is kept for you: claim it on any day until 28 April 2026, 23:59 CEST",
+    ],
+    ("free_days", True): [
+        "Free days until 14 April 2026",
+        "Last moment of access 25 April 2026, 14:00 CEST",
+        "Refund €10.30 is kept for you: claim it on any day until 28 April 2026, 23:59 CEST",
+    ],
+    ("stop_now", False): [
+        "Without the last step Access ends on 11 April 2026, 14:00 CEST; nothing is refunded",
+        "With the last step Access ends once you confirm",
+        "Refund €10.30, if you take the last step by 11 April 2026, 14:00 CEST; after that it lapses",
+    ],
+    ("stop_now", True): ["Last moment of access 31 March 2026, 14:00 CEST"],
+}
+
+
+@pytest.mark.parametrize(("ending", "confirmed"), DATES)
+def test_page_receipt_card_and_mail_say_the_same_dates_in_the_same_words(account, ending, confirmed):
+    browser = owners_browser(account)
+    choose(browser, account, ending)
+    run_worker()
+    if confirmed:
+        confirm(browser, account)
+        run_worker()
+    left, dates = latest(account), DATES[ending, confirmed]
+    receipt = Client().get(receipt_path(left))
+    pages = {
+        "page": browser.get(reverse("leaving", args=[account.public_id, left.public_id])),
+        "receipt": receipt,
+        "overview": browser.get(reverse("account_overview", args=[account.public_id])),
+    }
+    said = {name: words(page) for name, page in pages.items()}
+    sent = [m for m in mail.outbox if left.receipt_number in m.body]
+    said["mail"] = " ".join(sent[-1].body.replace(": ", " ").split())
+
+    for name, text in said.items():
+        missing = [line for line in dates if line.replace(": ", " ") not in text.replace(": ", " ")]
+        assert missing == [], name
+        assert "Nothing is billed after" not in text
 
 
 def test_a_refund_that_comes_back_days_later_is_not_shown_as_paid(account, clock):

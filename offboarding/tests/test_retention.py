@@ -9,8 +9,10 @@ from accounts.errors import WrongState
 from accounts.events import SYSTEM
 from accounts.models import Account, Event, Member, Notice
 from accounts.notices import send_due_notices
+from accounts.templatetags.terms_format import moment
+from accounts.terms import sentences
 from accounts.tests.worlds import NOON, make_account, make_member
-from offboarding import retention
+from offboarding import retention, ways_out
 from offboarding.models import Closure
 
 pytestmark = pytest.mark.django_db
@@ -42,6 +44,18 @@ def test_a_closing_owes_three_notices_and_is_in_the_history():
 
     assert owed() == [30, 7, 1]
     assert Event.objects.get(kind="data.closing").facts["purge_on"] == closure.purge_on.isoformat()
+
+
+def test_data_can_be_fetched_until_its_last_day_as_the_terms_and_the_door_say():
+    account = make_closed_account()
+    closure = make_closure(account)
+    said = {s.rule: s.text for section in sentences(account.terms, "en") for s in section.sentences}
+    way = ways_out.data(account, make_member(account), NOON)
+
+    assert retention.can_fetch(account, at=closure.purge_on - dt.timedelta(seconds=1))
+    assert "kept for 180 days and then deleted. Until then you can fetch it" in said["retention_days"]
+    assert "ask for deletion, it is deleted after 30 days" in said["retrieval_days"]
+    assert f"deleted on {moment(closure.purge_on)}, and can be fetched until then" in way.text
 
 
 def test_notices_of_days_that_have_passed_are_not_owed():
