@@ -20,6 +20,7 @@ def database(parsed: dict[str, Any], *, pool: int = 0) -> dict[str, Any]:
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
         }
     elif pool:
+        parsed = {**parsed, "ENGINE": "config.postgresql"}
         options["pool"] = {"min_size": 1, "max_size": pool, "timeout": 10}
     return {**parsed, "OPTIONS": options, "CONN_HEALTH_CHECKS": True}
 

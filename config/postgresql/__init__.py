@@ -1,0 +1,1 @@
+"""Django's PostgreSQL with a pool of our own making: see `base`."""
