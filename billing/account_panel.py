@@ -5,8 +5,8 @@ from typing import Any
 
 from accounts.models import Account, Member
 from accounts.panels import Panel
-from billing.coming import live_subscription, planned_pauses
-from billing.models import Customer, Invoice, Subscription
+from billing.coming import is_ended, live_subscription, planned_pauses, unpaid_invoice, waits_for_payment
+from billing.models import Customer, DunningCase, Subscription
 
 
 def plan_facts(account: Account, member: Member, at: dt.datetime) -> dict[str, Any] | None:
@@ -17,15 +17,17 @@ def plan_facts(account: Account, member: Member, at: dt.datetime) -> dict[str, A
     subscription = live_subscription(account)
     if not member.may_pay:
         return {"subscription": subscription} if subscription else None
+    unpaid = unpaid_invoice(account)
+    case: DunningCase | None = getattr(unpaid, "dunning_case", None)
+    renews_at = subscription.renews_at if subscription else None
     return {
         "subscription": subscription,
         "pause": next(iter(planned_pauses(subscription)), None) if subscription else None,
         "customer": _customer(account, subscription),
-        "unpaid": Invoice.objects.unpaid()
-        .filter(account=account)
-        .exclude(subscription__status=Subscription.Status.INCOMPLETE)
-        .select_related("dunning_case")
-        .first(),
+        "unpaid": unpaid,
+        "is_blocked": case is not None and (case.blocked_at is not None or case.block_at <= at),
+        "is_ended": is_ended(case),
+        "waits_for_payment": renews_at is not None and waits_for_payment(case, renews_at),
     }
 
 

@@ -22,6 +22,7 @@ from accounts.errors import WrongState
 from accounts.events import By
 from accounts.templatetags.terms_format import day, format_money
 from billing.charges import can_move_charge, move_charge, preview_postponed
+from billing.declines import explain_decline
 from billing.dunning_attempts import can_retry_now, retry_now
 from billing.dunning_cases import can_write_off, write_off
 from billing.instructions import abandon_instruction, replay_instruction
@@ -125,8 +126,8 @@ class DunningCaseAdmin(ActsAdmin[DunningCase]):
     list_filter = ("status", "next_step", "end_action")
     list_select_related = ("account__terms", "invoice", "terms")
     search_fields = ("invoice__number__exact", "invoice__provider_id__exact", "account__public_id__exact")
-    exclude = ("card_id", "plan")
-    readonly_fields = ("steps_left",)
+    exclude = ("card_id", "plan", "decline")
+    readonly_fields = ("refusal", "steps_left")
     acts: ClassVar[tuple[Act[DunningCase], ...]] = (
         Act(
             code="retry",
@@ -158,6 +159,12 @@ class DunningCaseAdmin(ActsAdmin[DunningCase]):
     @admin.display(description=_("owed"))
     def owed(self, case: DunningCase) -> str:
         return format_money(case.invoice.amount_remaining, case.invoice.currency)
+
+    @admin.display(description=_("last refusal"))
+    def refusal(self, case: DunningCase) -> str:
+        """In words, with the bank's code beside them: that is what Stripe's pages show."""
+        words = str(explain_decline(case.decline).reason)
+        return f"{words} ({case.decline})" if case.decline else words
 
     @admin.display(description=_("still to come"), empty_value="–")
     def steps_left(self, case: DunningCase) -> str:

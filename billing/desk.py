@@ -8,9 +8,12 @@ from django.db.models import Q, prefetch_related_objects
 from django.utils.translation import gettext_lazy as _
 
 from accounts import desk
+from accounts.calendar import CalendarEntry
 from accounts.models import Account
+from accounts.sharing import shared
 from billing.coming import subscription_entries
-from billing.models import Customer, Instruction, Invoice, Refund
+from billing.dunning_coming import case_entries
+from billing.models import Customer, DunningCase, Instruction, Invoice, Refund
 from billing.subscriptions import subscriptions_of
 from billing.trial_rights import have_had_trial
 
@@ -40,18 +43,38 @@ def by_provider_number(term: str) -> Q | None:
 
 
 def subscription(account: Account, at: dt.datetime) -> dict[str, Any]:
-    """What runs, what ran, and the card. Two queries; the customer comes with the account."""
+    """What runs, what ran, what is chased, and the card. Two queries, one more on trial; the customer
+    comes with the account, the case with the invoices."""
     found = subscriptions_of(account)
     customer: Customer | None = getattr(account, "customer", None)
+    case = _chased(account)
     live = [row for row in found if row.is_live]
     prefetch_related_objects(live, "pauses")
-    coming = [entry for row in live for entry in subscription_entries(row, at=at)]
+    coming: list[CalendarEntry] = []
+    for row in live:
+        row.account = account
+        coming += subscription_entries(row, at=at, case=case)
+    if case is not None:
+        card_id = customer.card_id if customer else ""
+        coming += case_entries(case, account.time_zone, card_id=card_id, at=at)
     return {"subscriptions": found[:SHOWN], "customer": customer, "coming": coming}
 
 
+def _invoices(account: Account) -> list[Invoice]:
+    """The newest ones, with their cases. One query, shared by the parts of a page."""
+    rows = Invoice.objects.filter(account=account).select_related("dunning_case__terms")[:SHOWN]
+    return shared(account, "billing.newest_invoices", lambda: list(rows))
+
+
+def _chased(account: Account) -> DunningCase | None:
+    """The case of the newest invoice that is owed."""
+    cases = (getattr(row, "dunning_case", None) for row in _invoices(account) if row.status == "open")
+    return next((case for case in cases if case is not None), None)
+
+
 def invoices(account: Account, at: dt.datetime) -> dict[str, Any] | None:
-    """The newest invoices. One query."""
-    rows = list(Invoice.objects.filter(account=account)[:SHOWN])
+    """The newest invoices. No query of its own."""
+    rows = _invoices(account)
     return {"invoices": rows} if rows else None
 
 

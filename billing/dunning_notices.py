@@ -12,9 +12,12 @@ from accounts.links import make_link
 from accounts.models import Link, Notice
 from accounts.notices import Category
 from billing import declines
-from billing.card_expiry import about_renewal
-from billing.dunning_cases import can_choose_day, days_to_choose, steps_left
+from billing.card_expiry import AHEAD, about_renewal
+from billing.dunning_cases import can_choose_day, days_to_choose
+from billing.dunning_coming import steps_ahead
+from billing.dunning_rules import ATTEMPT
 from billing.models import Customer, DunningCase, Invoice, Payment
+from billing.periods import local_date
 from billing.samples import newest
 
 Status = DunningCase.Status
@@ -81,9 +84,9 @@ def words(notice: Notice, at: dt.datetime) -> dict[str, Any]:
 def about_case(case: DunningCase, *, at: dt.datetime) -> dict[str, Any]:
     """The same facts for a page."""
     customer = Customer.objects.filter(account=case.account).first()
-    attempt = next((step for step in steps_left(case) if step.kind == "attempt"), None)
-    is_same_card = customer is not None and customer.card_id == case.card_id
-    stuck = is_same_card and (declines.is_hard(case.decline) or declines.wants_customer(case.decline))
+    zone = case.account.time_zone
+    ahead = steps_ahead(case, zone, card_id=customer.card_id if customer else "", at=at)
+    attempt = next((step for step in ahead if step.kind == ATTEMPT), None)
     return {
         "case": case,
         "invoice": case.invoice,
@@ -92,9 +95,10 @@ def about_case(case: DunningCase, *, at: dt.datetime) -> dict[str, Any]:
         "wants_customer": declines.wants_customer(case.decline),
         "block_at": case.block_at,
         "end_at": case.end_at,
-        "ends_apart": case.end_at > case.block_at,
+        "ahead": ahead,
         "is_blocked": case.blocked_at is not None or case.block_at <= at,
-        "next_try": attempt.day if attempt is not None and not stuck else None,
+        "days_left": max(0, (local_date(case.block_at, zone) - local_date(at, zone)).days),
+        "next_try": attempt.at if attempt else None,
         "is_chosen": case.chosen_on is not None,
         "end_action": case.end_action or case.terms.dunning_end,
         "choose_path": _choose_path(case) if can_choose_day(case) and days_to_choose(case, at=at) else "",
@@ -115,6 +119,7 @@ def failure(notice: Notice, at: dt.datetime) -> dict[str, Any]:
     return words(notice, at) | {
         "decline": declines.explain_decline(left_out if left_out == "no_card" else told),
         "left_out": left_out,
+        "is_first": not left_out and notice.period.rpartition(":")[2] in ("1", notice.period),
     }
 
 
@@ -149,6 +154,7 @@ def expiring(notice: Notice, at: dt.datetime) -> dict[str, Any]:
         "plan": subscription.plan if subscription else None,
         "renews_at": subscription.renews_at if subscription else None,
         "expires": customer.card_valid_until,
+        "is_last": notice.period.endswith(f":{min(AHEAD)}"),
         "path": reverse("card", args=[notice.account.public_id]),
         "card_brand": customer.card_brand.capitalize(),
         "card_last4": customer.card_last4,
@@ -209,8 +215,8 @@ KINDS = (
     ),
     NoticeKind(
         code="dunning_end_soon",
-        title=_("The last day to pay"),
-        why=_("The last attempt has failed; the mail says what comes."),
+        title=_("The last reminder of an unpaid invoice"),
+        why=_("It is still unpaid; the mail says what comes at the end of that day."),
         context=words,
         still_true=_is_before_end,
         topic="invoice",

@@ -11,7 +11,8 @@ from accounts.errors import WrongState
 from accounts.events import By
 from accounts.models import Account
 from accounts.templatetags.terms_format import day, format_money
-from billing.models import Plan, Subscription
+from billing.coming import is_ended, unpaid_case, waits_for_payment
+from billing.models import DunningCase, Plan, Subscription
 from billing.subscriptions import change_plan, end_local, free_until, start_free_plan, start_trial
 from billing.trial_rights import had_trial
 
@@ -75,9 +76,9 @@ def way_to(plan: Plan, live: Subscription | None, *, had_trial: bool) -> Way:
 
 def offer_plans(account: Account, *, at: dt.datetime) -> list[Offer]:
     """Every plan on offer in the account's currency, cheapest first."""
-    live, used = live_subscription(account), had_trial(account)
+    live, used, case = live_subscription(account), had_trial(account), unpaid_case(account)
     return [
-        _offer(account, plan, way_to(plan, live, had_trial=used), live, at)
+        _offer(account, plan, way_to(plan, live, had_trial=used), live, case, at)
         for plan in Plan.objects.on_offer(account.currency)
     ]
 
@@ -111,11 +112,18 @@ def price_words(plan: Plan) -> str:
     ) % amount
 
 
-def _offer(account: Account, plan: Plan, way: Way, live: Subscription | None, at: dt.datetime) -> Offer:
+def _offer(
+    account: Account,
+    plan: Plan,
+    way: Way,
+    live: Subscription | None,
+    case: DunningCase | None,
+    at: dt.datetime,
+) -> Offer:
     facts = [
         (_("Price"), price_words(plan)),
         (_("From"), _from_words(way, live)),
-        (_("Next payment"), _next_payment(account, plan, way, live, at)),
+        (_("Next payment"), _next_payment(account, plan, way, live, case, at)),
     ]
     return Offer(plan, way, facts, _button(way))
 
@@ -130,7 +138,14 @@ def _from_words(way: Way, live: Subscription | None) -> str:
     return _("Today")
 
 
-def _next_payment(account: Account, plan: Plan, way: Way, live: Subscription | None, at: dt.datetime) -> str:
+def _next_payment(
+    account: Account,
+    plan: Plan,
+    way: Way,
+    live: Subscription | None,
+    case: DunningCase | None,
+    at: dt.datetime,
+) -> str:
     if plan.is_free:
         return _("None")
     if way is Way.TRIAL:
@@ -138,9 +153,13 @@ def _next_payment(account: Account, plan: Plan, way: Way, live: Subscription | N
     if way is Way.PAY:
         until = free_until(account, plan, at=at)
         return _("%(day)s, after the free days") % {"day": day(until)} if until else _("Today")
-    if live is not None and live.renews_at is not None:
-        return day(live.renews_at)
-    return _("None is planned")
+    if live is None or live.renews_at is None:
+        return _("None is planned")
+    if is_ended(case):
+        return _("None until the unpaid invoice is paid")
+    if waits_for_payment(case, live.renews_at):
+        return _("%(day)s, if the unpaid invoice is paid before") % {"day": day(live.renews_at)}
+    return day(live.renews_at)
 
 
 def _button(way: Way) -> str:

@@ -13,7 +13,7 @@ from accounts.events import By
 from accounts.gate import way_out
 from accounts.scope import AccountRequest, account_page
 from billing.account_panel import plan_facts
-from billing.coming import billing_to_come
+from billing.coming import billing_to_come, unpaid_invoice
 from billing.invoices import issued, list_invoices, refunds_of
 from billing.models import Pause, Plan
 from billing.pauses import end_pause
@@ -46,7 +46,12 @@ def billing_overview(request: AccountRequest) -> HttpResponse:
 def plans(request: AccountRequest) -> HttpResponse:
     """Every plan on offer in this currency, each with what choosing it would do."""
     account = request.account
-    context = {"tab": "billing", "account": account, "offers": offer_plans(account, at=clock.now())}
+    context = {
+        "tab": "billing",
+        "account": account,
+        "offers": offer_plans(account, at=clock.now()),
+        "unpaid": unpaid_invoice(account),
+    }
     return render(request, "billing/plans.html", context)
 
 

@@ -111,7 +111,7 @@ def facts_of(outcome: Outcome, facts: Situation, *, later: LaterRefund | None = 
         (_("Your data"), _data(outcome)),
     ]
     if outcome.open_invoice is not None:
-        pairs.append((_("Unpaid invoice"), _unpaid(outcome, facts.currency)))
+        pairs.append((_("Unpaid invoice"), _unpaid(outcome, facts)))
     pairs.append((_("Can be undone"), _undo(outcome, facts)))
     return pairs
 
@@ -248,18 +248,18 @@ def _data(outcome: Outcome) -> str:
     return _("Kept and yours to fetch until it is deleted on %(day)s") % {"day": day(outcome.purge_on)}
 
 
-def _unpaid(outcome: Outcome, currency: str) -> str:
+def _unpaid(outcome: Outcome, facts: Situation) -> str:
     invoice = outcome.open_invoice
     if invoice is None:
         return ""
-    amount = format_money(invoice.amount, currency)
-    if not invoice.owed and outcome.ending == Ending.STOP_RENEWING:
+    amount = format_money(invoice.amount, facts.currency)
+    if not invoice.owed and outcome.ending == Ending.STOP_RENEWING and not facts.is_blocked:
         return _("%(amount)s is cancelled when access ends; nobody charges it, and you owe nothing") % {
             "amount": amount
         }
     if not invoice.owed:
         return _("%(amount)s is cancelled; you owe nothing") % {"amount": amount}
-    owed = format_money(invoice.owed, currency)
+    owed = format_money(invoice.owed, facts.currency)
     return _("%(owed)s of %(amount)s stays owed; only you can pay it, we do not charge it") % {
         "owed": owed,
         "amount": amount,

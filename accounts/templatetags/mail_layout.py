@@ -27,6 +27,14 @@ def fact(context: template.Context, label: str, value: object) -> str:
 
 
 @register.simple_tag(takes_context=True)
+def link(context: template.Context, url: str, words: str) -> str:
+    """`{% link url _("Choose another day") %}`: the words as a link; in plain text the address after them."""
+    if not _is_html(context):
+        return mark_safe(f"{words}: {url}")  # noqa: S308  plain text: nothing reads it as markup
+    return format_html('<a href="{}">{}</a>', url, words)
+
+
+@register.simple_tag(takes_context=True)
 def code_block(context: template.Context, code: str) -> str:
     """`{% code_block code %}`: a code to type, alone on its line and large where there is HTML."""
     if not _is_html(context):

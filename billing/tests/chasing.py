@@ -47,11 +47,16 @@ def swap_card(account: Account, card: str) -> None:
 
 
 def failing_account(
-    clock: TurnableClock, decline: str = "insufficient_funds", *, card: str = "", **terms: object
+    clock: TurnableClock,
+    decline: str = "insufficient_funds",
+    *,
+    card: str = "",
+    language: str = "en",
+    **terms: object,
 ) -> Account:
     """A paying account (29.00 EUR a month) just after its first renewal was refused; it is day 0."""
     account = make_account(
-        terms=make_terms(7, **terms) if terms else None, owner=make_user(password=PASSWORD)
+        terms=make_terms(7, **terms) if terms else None, owner=make_user(password=PASSWORD, language=language)
     )
     subscription = make_subscription(account)
     if card:

@@ -209,10 +209,10 @@ def _past_due(shop: Workshop) -> None:
 
 def _blocked(shop: Workshop) -> None:
     account = shop.open("Night Bakery", days_ago=70)
-    # The renewal meets a bad card eight to eleven days ago; since then each day took its step.
-    Workshop(shop.email, shop.ago(12)).pay(account, "solo-monthly", at=shop.ago(39))
+    # The renewal meets a bad card nine to twelve days ago, seen a day later; each day took its step.
+    Workshop(shop.email, shop.ago(13)).pay(account, "solo-monthly", at=shop.ago(40))
     break_card(account)
-    for days in range(11, -1, -1):
+    for days in range(12, -1, -1):
         today = Workshop(shop.email, shop.ago(days))
         today.advance(account)
         run_dunning(at=today.now)

@@ -26,8 +26,11 @@ TOLD = {
         "We received €29.00.",
         "The renewal: the bank refuses",
         "did not go through",
+        "Access is off: €29.00 is unpaid",
+        "access off",
         "A new card, and the invoice is paid",
         "We received €29.00.",
+        "Paid: €29.00. Everything is on",
         "access on",
     ],
     "Watch someone leave": [

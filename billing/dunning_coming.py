@@ -1,0 +1,86 @@
+"""What is still to come of an unpaid invoice: one list for its mails, the pages and support's page."""
+
+import datetime as dt
+from dataclasses import dataclass
+
+from django.utils.translation import gettext as _
+
+from accounts.calendar import CalendarEntry
+from accounts.models import Terms
+from accounts.templatetags.terms_format import format_money
+from billing import declines
+from billing.dunning_cases import steps_left
+from billing.dunning_rules import ATTEMPT, BLOCK, END
+from billing.models import DunningCase
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """One dated step: an attempt (`is_chosen`: on the customer's own day), the end of access, the end."""
+
+    kind: str
+    at: dt.datetime
+    is_chosen: bool = False
+
+
+def steps_ahead(case: DunningCase, zone: str, *, card_id: str, at: dt.datetime) -> list[Ahead]:
+    """The next attempt with the card on file, the end of access and the end of it all, earliest first.
+
+    Nothing where nothing comes by itself any more; no attempt with a card that is not tried again.
+    """
+    if not case.is_running:
+        return []
+    ahead: list[Ahead] = []
+    attempt = next((step for step in steps_left(case) if step.kind == ATTEMPT), None)
+    if attempt is not None and is_tried_again(case, card_id):
+        ahead.append(Ahead(ATTEMPT, attempt.at(zone), is_chosen=attempt.key == "chosen"))
+    if case.blocked_at is None and case.block_at > at:
+        ahead.append(Ahead(BLOCK, case.block_at))
+    ahead.append(Ahead(END, case.end_at))
+    order = (ATTEMPT, BLOCK, END)
+    return sorted(ahead, key=lambda step: (step.at, order.index(step.kind)))
+
+
+def is_tried_again(case: DunningCase, card_id: str) -> bool:
+    """Whether the card on file is charged on the days of the plan: not one that the bank refused for good
+    or that wants its owner, unless it is another one by now."""
+    is_same = card_id == case.card_id
+    is_stuck = declines.is_hard(case.decline) or declines.wants_customer(case.decline)
+    return bool(card_id) and not (is_same and is_stuck)
+
+
+def case_entries(
+    case: DunningCase, zone: str, *, card_id: str, at: dt.datetime, is_payer: bool = True, url: str = ""
+) -> list[CalendarEntry]:
+    """The same steps as lines of what comes next, each with why; amounts are for those who pay."""
+    ahead = steps_ahead(case, zone, card_id=card_id, at=at)
+    return [_entry(case, step, url) for step in ahead if is_payer or step.kind != ATTEMPT]
+
+
+def _entry(case: DunningCase, step: Ahead, url: str) -> CalendarEntry:
+    if step.kind == ATTEMPT:
+        amount = format_money(case.invoice.amount_remaining, case.invoice.currency)
+        text = _("We try to charge %(amount)s again") % {"amount": amount}
+        why = (
+            _("You chose this day.")
+            if step.is_chosen
+            else _("The bank refused it; the terms say on which days.")
+        )
+    elif step.kind == BLOCK:
+        text = _("Access is turned off, unless the invoice is paid before")
+        why = _("Every mail about the unpaid invoice says this day.")
+    else:
+        text, why = end_words(case), _("It is what the terms say where an invoice stays unpaid.")
+    return CalendarEntry(at=step.at, text=text, why=why, url=url)
+
+
+def end_words(case: DunningCase) -> str:
+    """What comes last where nobody pays."""
+    ends = {
+        Terms.DunningEnd.CANCEL: _("The subscription ends, unless the invoice is paid before"),
+        Terms.DunningEnd.FREE_PLAN: _("The free plan begins, unless the invoice is paid before"),
+        Terms.DunningEnd.KEEP: _("We stop trying, and a person writes"),
+    }
+    return ends.get(
+        Terms.DunningEnd(case.terms.dunning_end), _("We stop trying; access stays off until it is paid")
+    )
