@@ -150,9 +150,11 @@ def _with_choice(steps: list[Step], choice: Choice, zone: str) -> list[Step]:
 def dunning_day(moment: dt.datetime, zone: str) -> dt.date:
     """The day that a step taken now belongs to: it begins in the morning, as the attempts do.
 
-    What ends with the last second of a day is carried out in the night after it.
+    What ends with the last second of a day is carried out in the night after it. It is the clock on the
+    wall that counts: on a day on which it is put forward, nine is only eight hours after midnight.
     """
-    return periods.local_date(moment - dt.timedelta(hours=MORNING), zone)
+    wall = moment.astimezone(ZoneInfo(zone))
+    return wall.date() if wall.hour >= MORNING else wall.date() - DAY
 
 
 def day_of(steps: Iterable[Step], key: str) -> dt.date | None:

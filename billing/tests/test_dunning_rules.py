@@ -167,6 +167,17 @@ def test_the_days_are_in_order_told_in_time_and_only_ever_later(world):
             assert not step.is_harsh or (before.kind == "attempt" and before.day == step.day - DAY)
 
 
+@pytest.mark.parametrize("zone", [*ZONES, "Africa/Cairo"])
+def test_a_day_of_dunning_begins_at_nine_also_when_the_clocks_change(zone):
+    for number in range(366):
+        day = NOON.date() + number * DAY
+        nine = Step("a3", day).at(zone)
+
+        assert rules.dunning_day(nine, zone) == rules.dunning_day(nine + dt.timedelta(hours=14), zone) == day
+        assert rules.dunning_day(nine - dt.timedelta(seconds=1), zone) == day - DAY
+        assert rules.dunning_day(Step("end", day).at(zone) + dt.timedelta(minutes=5), zone) == day
+
+
 def moment_of_day(day, zone):
     return Step("block", day).at(zone)
 
