@@ -109,6 +109,11 @@ def _register_trials() -> None:
         before=day("before"),
         until=until,
     )
+    register(
+        "charge.given_up",
+        _("No mail about the next charge arrived, so nothing more is charged; the plan ends on %(until)s."),
+        until=until,
+    )
     register("trial.another_allowed", _("Support allowed another trial."))
 
 

@@ -1,23 +1,29 @@
 """Renewals of a year: announced as the law wants, moved later for who needs it or was not told."""
 
 import datetime as dt
+import logging
 
 from django.db import transaction
+from django.db.models import Max, QuerySet
 
 from accounts.errors import WrongState
 from accounts.events import SYSTEM, By, record
 from accounts.law import EventKind, notice_windows, reminder_days
-from accounts.models import Account, Notice
+from accounts.models import Account, Event, Notice
 from accounts.notices import owe
 from accounts.recipients import payers
-from billing.models import Plan, Subscription, TrialExtension
+from billing.models import Instruction, Payment, Plan, Subscription, TrialExtension
 from billing.periods import add_local_days, local_date
 from billing.subscriptions import earliest_first_charge, steer_subscription
 from billing.trials import extend_by_system
 
+logger = logging.getLogger(__name__)
+
 RENEWS = "renewal_ahead"
 #: A charge that nobody was told of in time comes so much later: the law wants 15 days for a year.
 LATER_DAYS = 17
+#: So often a charge is moved because nobody could be told of it; the next time it is given up.
+MOVED_AT_MOST = 2
 
 
 def renewal_period(subscription: Subscription, days: int) -> str:
@@ -100,6 +106,9 @@ def postpone_untold_renewal(notice: Notice, at: dt.datetime) -> None:
     assert renews_at is not None
     if not closed_unsaid(subscription, at=at):
         return
+    if times_moved(subscription) >= MOVED_AT_MOST:
+        give_up_charge(subscription, at=at)
+        return
     until = max(renews_at, add_local_days(at, LATER_DAYS, zone))
     if until > renews_at:
         postpone_charge(subscription, until, by=SYSTEM, at=at, reason="notice_missed")
@@ -128,7 +137,13 @@ def postpone_untold_trial(notice: Notice, at: dt.datetime) -> None:
     public_id = notice.period.partition(":")[0]
     rows = Subscription.objects.select_related("plan", "account__terms")
     trial = rows.filter(account=notice.account, public_id=public_id).first()
-    if trial is None or trial.is_local or trial.trial_end is None or not can_postpone(trial, at=at):
+    if trial is not None:
+        postpone_first_charge(trial, at=at)
+
+
+def postpone_first_charge(trial: Subscription, *, at: dt.datetime) -> None:
+    """Move the first charge to the first day on which it could be announced now, where it comes before."""
+    if trial.is_local or trial.trial_end is None or not can_postpone(trial, at=at):
         return
     account = trial.account
     later = earliest_first_charge(account, at=at)
@@ -138,5 +153,54 @@ def postpone_untold_trial(notice: Notice, at: dt.datetime) -> None:
     moved = TrialExtension.objects.filter(subscription=trial, ends_before=trial.trial_end)
     if moved.filter(ends_after__gte=later - dt.timedelta(days=1)).exists():
         return
+    if times_moved(trial) >= MOVED_AT_MOST:
+        give_up_charge(trial, at=at)
+        return
     days = (local_date(later, account.time_zone) - local_date(trial.trial_end, account.time_zone)).days
     extend_by_system(trial, later, days=max(1, days), reason=TrialExtension.Reason.PROBLEM, at=at)
+
+
+# --- Nobody can be told -----------------------------------------------------------------------
+
+
+def times_moved(subscription: Subscription) -> int:
+    """How often the charge that comes was moved because nobody could be told of it."""
+    return (
+        _said_of(subscription, "charge.postponed", "trial.extended").filter(actor=Event.Actor.SYSTEM).count()
+    )
+
+
+def is_given_up(subscription: Subscription) -> bool:
+    """Whether it ends because nobody could be told of the charge that was to come."""
+    return _said_of(subscription, "charge.given_up").exists()
+
+
+def _said_of(subscription: Subscription, *kinds: str) -> QuerySet[Event]:
+    """Lines of history about this subscription since it was last paid."""
+    account = subscription.account
+    paid_at = Payment.objects.filter(account=account).aggregate(last=Max("paid_at"))["last"]
+    rows = Event.objects.filter(account_ref=account.public_id, kind__in=kinds)
+    rows = rows.filter(subject=f"subscription:{subscription.public_id}")
+    return rows.filter(at__gt=paid_at) if paid_at else rows
+
+
+@transaction.atomic
+def give_up_charge(subscription: Subscription, *, at: dt.datetime) -> None:
+    """Nobody can be told of this charge, so it is never made: it ends with the days that are paid or free.
+
+    They see the end on every page and can keep the subscription there until it comes. Operators are
+    alarmed; the mails that did not arrive are in the queue of staff, who know other ways to reach people.
+    """
+    told = Instruction.objects.open().filter(subject=f"subscription:{subscription.provider_id}")
+    if told.filter(desired__ends="period_end").exists() or subscription.renews_at is None:
+        return
+    record(
+        subscription.account,
+        "charge.given_up",
+        by=SYSTEM,
+        at=at,
+        subject=f"subscription:{subscription.public_id}",
+        until=subscription.renews_at.isoformat(),
+    )
+    steer_subscription(subscription, ends="period_end", by=SYSTEM, at=at)
+    logger.critical("a charge was given up: nobody can be told", extra={"subscription": subscription.pk})

@@ -15,14 +15,22 @@ from accounts.notices import Category, NoticeKind, register
 from accounts.problems import page_url
 from billing.models import Customer, Subscription, TrialExtension, TrialRequest
 from billing.periods import local_date
-from billing.renewals import RENEWS, postpone_untold_renewal, postpone_untold_trial, renewal_period
+from billing.renewals import (
+    RENEWS,
+    postpone_first_charge,
+    postpone_untold_renewal,
+    postpone_untold_trial,
+    renewal_period,
+)
 from billing.samples import newest, newest_trial, yearly
 from billing.trial_calendar import StepKind
-from billing.trial_steps import access_end_of, ends_on_free_plan, free_plan_of
+from billing.trial_steps import ENDS, access_end_of, ends_on_free_plan, free_plan_of
 from billing.trials import can_ask, can_extend_yourself, is_leaving
 
 #: How long "I need more time" in a mail leads somewhere; afterwards the account's page does.
 LINK_LIFE = dt.timedelta(days=60)
+#: The mails before the end.
+REMINDERS = (StepKind.REMIND_FIRST, StepKind.REMIND_AGAIN)
 
 
 def period_of(trial: Subscription, kind: str) -> str:
@@ -222,6 +230,21 @@ def _missed(notice: Notice, at: dt.datetime) -> None:
     postpone_untold_trial(notice, at)
 
 
+def _extension_missed(notice: Notice, at: dt.datetime) -> None:
+    """The mail that says the new end is the one that announces the charge, unless another has since."""
+    alert(notice, at)
+    extension = _extension(notice)
+    if extension is None or not _is_newest(notice, at) or _was_told(extension.subscription):
+        return
+    postpone_first_charge(extension.subscription, at=at)
+
+
+def _was_told(trial: Subscription) -> bool:
+    """Whether a reminder of this very end has left."""
+    rows = Notice.objects.filter(account=trial.account, kind=ENDS, status=Notice.Status.SENT)
+    return rows.filter(period__in=[period_of(trial, kind) for kind in REMINDERS]).exists()
+
+
 def _renewal_missed(notice: Notice, at: dt.datetime) -> None:
     alert(notice, at)
     postpone_untold_renewal(notice, at)
@@ -318,6 +341,7 @@ KINDS = (
         why=_("The end of your trial was moved; the mail says until when."),
         context=_extension_words,
         still_true=_is_newest,
+        on_missed=_extension_missed,
         sample=newest("extension"),
         topic="trial",
     ),

@@ -9,6 +9,7 @@ from billing.dunning_ends import ended_by_dunning
 from billing.models import Instruction, Payment, Refund, Subscription
 from billing.periods import end_of_local_day
 from billing.refunds import make_refund
+from billing.renewals import is_given_up
 from billing.subscriptions import steer_subscription
 from offboarding.declarations import adopt_cancellation, extend_to_what_is_paid, mark_scheduled
 from offboarding.models import Cancellation, Closure
@@ -42,7 +43,8 @@ def follow_subscription(
         if not declared.exists():
             _adopt_end(subscription, at=at)
     elif subscription.is_live and subscription.cancel_at and not before["cancel_at"] and open_ is None:
-        adopt_cancellation(subscription, ends_at=subscription.cancel_at, at=at)
+        via = Cancellation.Via.UNTOLD if is_given_up(subscription) else Cancellation.Via.PROVIDER
+        adopt_cancellation(subscription, ends_at=subscription.cancel_at, at=at, via=via)
     elif subscription.is_live and before["cancel_at"] and not subscription.cancel_at and open_ is not None:
         _was_kept_there(subscription, open_, at=at)
     if subscription.status in ("active", "trialing") and before["status"] not in Subscription.LIVE:
@@ -65,11 +67,12 @@ def _adopt_end(subscription: Subscription, *, at: dt.datetime) -> None:
 
 
 def _was_kept_there(subscription: Subscription, open_: Cancellation, *, at: dt.datetime) -> None:
-    """The end was taken away at the provider's side: what was cancelled there can be kept there.
+    """The end was taken away at the provider's side: what no customer has declared can be kept there.
 
     A customer's own declaration stands: the provider is told again, and staff see it (C7).
     """
-    if open_.via == Cancellation.Via.PROVIDER and can_withdraw(open_, at=at):
+    nobodys = (Cancellation.Via.PROVIDER, Cancellation.Via.UNTOLD)
+    if open_.via in nobodys and can_withdraw(open_, at=at):
         withdraw_cancellation(open_, by=PROVIDER, at=at)
         return
     record(subscription.account, "billing.drift", by=SYSTEM, at=at, subject=open_.ref)

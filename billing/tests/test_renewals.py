@@ -1,5 +1,7 @@
 """A year that renews: announced in time, only while it is so, and postponed where nobody was told."""
 
+import datetime as dt
+
 import pytest
 
 from accounts.errors import WrongState
@@ -7,8 +9,8 @@ from accounts.events import SYSTEM, By
 from accounts.models import Event, Notice
 from accounts.notices import send_due_notices
 from accounts.tests.worlds import NOON, make_account, make_terms
-from billing.models import Instruction, Subscription
-from billing.renewals import owe_renewal_notices, postpone_charge
+from billing.models import Instruction, Payment, Subscription
+from billing.renewals import owe_renewal_notices, postpone_charge, times_moved
 from billing.tests.trial_worlds import DAY, make_local_plan
 
 pytestmark = pytest.mark.django_db
@@ -101,3 +103,37 @@ def test_a_charge_that_has_begun_or_was_cancelled_is_not_moved():
     for row in (yearly(renews=NOON - DAY), yearly(cancel_at=RENEWS)):
         with pytest.raises(WrongState):
             postpone_charge(row, RENEWS + DAY, by=SYSTEM, at=NOON, reason="asked")
+
+
+def test_a_renewal_of_which_nobody_can_be_told_is_moved_twice_and_then_given_up():
+    row = yearly()
+    for _ in range(4):
+        renews = Subscription.objects.get().period_end
+        owe_renewal_notices(
+            Subscription.objects.select_related("plan", "account").get(), at=renews - 44 * DAY
+        )
+        send_due_notices(at=renews - 10 * DAY)
+        told = Instruction.objects.latest("pk").desired
+        Subscription.objects.update(period_end=dt.datetime.fromtimestamp(told["trial_end"], dt.UTC))
+
+    events = Event.objects.filter(subject=f"subscription:{row.public_id}").order_by("seq")
+    assert [event.kind for event in events] == ["charge.postponed", "charge.postponed", "charge.given_up"]
+    assert told["ends"] == "period_end"
+
+
+def test_once_it_was_paid_it_may_be_moved_again():
+    row = yearly()
+    owe_renewal_notices(row, at=RENEWS - 44 * DAY)
+    for _ in range(2):
+        postpone_charge(row, row.period_end + DAY, by=SYSTEM, at=NOON, reason="notice_missed")
+    assert times_moved(row) == 2
+    Payment.objects.create(
+        account=row.account,
+        provider_id="pi_1",
+        charge_id="ch_1",
+        amount=1,
+        currency="EUR",
+        paid_at=NOON + DAY,
+    )
+
+    assert times_moved(row) == 0

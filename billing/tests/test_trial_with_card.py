@@ -233,3 +233,27 @@ def test_a_card_added_in_good_time_moves_nothing(noon):
 
     assert abs(paid.trial_end - local.trial_end) < dt.timedelta(seconds=1)
     assert not TrialExtension.objects.exists()
+
+
+def test_a_mail_about_the_new_end_that_fails_moves_the_charge_that_only_it_announced(noon):
+    account = make_account()
+    trial = make_subscription(account, make_plan(trial_days=14, trial_needs_card=True))
+    noon.turn_to(trial.trial_end - DAY)
+    extend_trial_yourself(account, user=owner_of(account), at=noon.now())
+    Notice.objects.filter(kind="trial_extended").update(attempts=99, window_to=noon.now() + DAY)
+    run_worker_without_mail(noon)
+    trial.refresh_from_db()
+    before = trial.trial_end
+    noon.turn_to(noon.now() + 2 * DAY)
+    work_off()
+    trial.refresh_from_db()
+
+    assert trial.trial_end == at_provider(trial) > before
+    told = Notice.objects.get(kind="trial_extended", status="sent")
+    assert trial.trial_end - told.sent_at >= 7 * DAY
+
+
+def run_worker_without_mail(clock):
+    held = Notice.objects.filter(kind="trial_extended", status="owed")
+    held.update(next_attempt_at=clock.now() + DAY)
+    run_worker()

@@ -96,6 +96,7 @@ class Cancellation(models.Model):
         STAFF = "staff", _("by support for a caller")
         PROVIDER = "provider", _("at the payment provider")
         UNPAID = "unpaid", _("by itself: an invoice was not paid")
+        UNTOLD = "untold", _("by itself: no mail about the next charge arrived")
 
     OPEN: ClassVar[tuple[str, ...]] = ("received", "scheduled")
     MOVES: ClassVar[dict[str, frozenset[str]]] = {
