@@ -47,6 +47,8 @@ def due_cases(*, at: dt.datetime) -> Any:
 
 def run_dunning(*, at: dt.datetime) -> int:
     """Take one step in every case where one is due; returns how many were taken."""
+    if not DunningCase.objects.is_any_due(at):
+        return 0
     done = 0
     for step, (size, take) in STEPS.items():
         due = DunningCase.objects.due(at).filter(next_step=step).order_by("pk")

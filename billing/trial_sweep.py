@@ -100,7 +100,7 @@ def run_trials(*, at: dt.datetime) -> Outcome:
     """
     done = plan_forgotten_trials(at=at) + lapse_requests(at=at)
     due = 0
-    for ids in in_chunks(due_accounts(at), CHUNK):
+    for ids in in_chunks(due_accounts(at) if TrialStep.objects.is_any_due(at) else [], CHUNK):
         with transaction.atomic():
             found = _take(ids, at=at)
             due, done = due + len(ids), done + found
@@ -114,7 +114,10 @@ def due_accounts(at: dt.datetime) -> Iterable[int]:
 
 
 def plan_forgotten_trials(*, at: dt.datetime) -> int:
-    """Trials from before there was a calendar get theirs; a look at an index where there are none."""
+    """Trials from before there was a calendar get theirs; a look at an index where there are none.
+
+    (One look for one row: for all of them PostgreSQL guesses thousands, and starts workers to read none.)
+    """
     rows = Subscription.objects.filter(
         status=Subscription.Status.TRIALING,
         trial_granted_end=None,
@@ -122,7 +125,7 @@ def plan_forgotten_trials(*, at: dt.datetime) -> int:
         first_paid_at=None,
     )
     done = 0
-    for row in rows.select_related("account__terms", "plan"):
+    for row in rows.select_related("account__terms", "plan") if rows.exists() else []:
         with transaction.atomic():
             Account.objects.select_for_update().get(pk=row.account_id)
             if row.trial_end is not None:

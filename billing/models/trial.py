@@ -23,6 +23,11 @@ class TrialStepQuerySet(models.QuerySet["TrialStep"]):
         """Their moment has come and nobody has taken them."""
         return self.pending().filter(due_at__lte=at)
 
+    def is_any_due(self, at: dt.datetime) -> bool:
+        """Whether one is due, by the first entry of its index: quick, also before a vacuum came."""
+        first = self.pending().order_by("due_at").values_list("due_at", flat=True).first()
+        return first is not None and first <= at
+
 
 class TrialStep(models.Model):
     """One dated step of one trial, from `billing.trial_calendar`; those to come are planned again when a
