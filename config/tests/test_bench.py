@@ -63,7 +63,7 @@ def test_the_inbox_stores_every_event_of_its_measurement_in_one_statement(settin
     settings.WHITENOISE_AUTOREFRESH = False
     found = webhooks.run(3, 1, threads=1)
 
-    assert set(found.ratios) == {"djstripe_view", "bare_view"}
+    assert set(found.ratios) == {"djstripe_view", "djstripe_customer", "bare_view"}
     assert found.statements == 1
 
 
