@@ -6,6 +6,7 @@ rows are the same. Names of tables and columns come from the models, values trav
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -95,13 +96,22 @@ def insert_select(row: Model, columns: Mapping[str, str], source: Sql, *, confli
 
     Whatever is not named there is the same in every row: the value it has in `row`, which is never saved.
     """
-    fields = {str(field.column): field for field in row._meta.concrete_fields if not field.primary_key}
-    same = [field for name, field in fields.items() if name not in columns]
-    expressions = [columns.get(name) or constant(field) for name, field in fields.items()]
-    names = ", ".join(fields)
-    sql = f"INSERT INTO {row._meta.db_table} ({names}) SELECT {', '.join(expressions)} {source[0]} {conflict}"
+    sql, same = _insert_text(type(row), tuple(columns.items()), source[0], conflict, connection.vendor)
     values = [field.get_db_prep_save(getattr(row, field.attname), connection) for field in same]
     return sql, [*values, *source[1]]
+
+
+@lru_cache(maxsize=200)
+def _insert_text(
+    model: type[Model], columns: tuple[tuple[str, str], ...], source: str, conflict: str, vendor: str
+) -> tuple[str, list["models.Field[Any, Any]"]]:
+    """The statement, and the fields whose values it takes; made once, because a webhook is nothing else."""
+    own = dict(columns)
+    fields = {str(field.column): field for field in model._meta.concrete_fields if not field.primary_key}
+    expressions = [own.get(name) or constant(field) for name, field in fields.items()]
+    names = ", ".join(fields)
+    sql = f"INSERT INTO {model._meta.db_table} ({names}) SELECT {', '.join(expressions)} {source} {conflict}"
+    return sql, [field for name, field in fields.items() if name not in own]
 
 
 def field_of(model: type[Model], column: str) -> "models.Field[Any, Any]":

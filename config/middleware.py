@@ -2,6 +2,7 @@
 
 import logging
 import re
+import secrets
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,6 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.utils.crypto import get_random_string
 
 from config import logs
 
@@ -30,7 +30,7 @@ class RequestMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         started = time.monotonic()
         given = request.headers.get("X-Request-ID", "")
-        identity = given if GIVEN_ID.fullmatch(given) else get_random_string(20)
+        identity = given if GIVEN_ID.fullmatch(given) else secrets.token_hex(10)
         tokens = [
             (logs.request_id, logs.request_id.set(identity)),
             (logs.account_id, logs.account_id.set("")),
