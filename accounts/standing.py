@@ -4,6 +4,7 @@ import datetime as dt
 from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from accounts.access import decide_access
 from accounts.models import Account
@@ -44,9 +45,8 @@ def _open(account: Account) -> Standing:
     elif account.state == Account.State.GRACE:
         label, tone, text = _grace(account)
     elif until is not None:
-        on_until = {"moment": terms_format.moment(until)}
-        label = _("on until %(day)s") % {"day": terms_format.day(until)}
-        return Standing(label, "info", _("Everything is on until %(moment)s.") % on_until)
+        text = _("Everything is on until %(moment)s.") % {"moment": terms_format.moment(until)}
+        return Standing(pgettext("state of an account", "ending"), "info", text)
     else:
         label, tone, text = _("active"), "success", _("Everything is on.")
     if until is not None:

@@ -140,8 +140,9 @@ def _access_ends(row: Subscription, step: TrialStep, url: str) -> CalendarEntry:
 
 def _ends(row: Subscription, url: str) -> Iterable[CalendarEntry]:
     if row.cancel_at is not None:
+        access = row.account.access_ends_at
         yield CalendarEntry(
-            at=row.cancel_at,
+            at=min(row.cancel_at, access or row.cancel_at),
             text=_("%(plan)s ends") % {"plan": row.plan.name},
             why=_("It was cancelled; nothing more is charged."),
             url=url,
@@ -156,7 +157,7 @@ def _ends(row: Subscription, url: str) -> Iterable[CalendarEntry]:
 
 
 def _pauses(row: Subscription, url: str) -> Iterable[CalendarEntry]:
-    for pause in planned_pauses(row):
+    for pause in planned_pauses(row) if row.cancel_at is None else []:
         yield CalendarEntry(
             at=pause.starts_at,
             text=_("Your pause begins: no charge and no access"),

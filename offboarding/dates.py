@@ -4,14 +4,17 @@ What is said comes from the stored quote, the kept refund and the declaration al
 of the database.
 """
 
+import datetime as dt
+
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.templatetags.terms_format import day, format_money, moment
 from offboarding import wording
 from offboarding.models import Cancellation, Ending, Quote, Reservation
-from offboarding.outcomes import later_refund
+from offboarding.outcomes import FREE_STARTS, later_refund
 from offboarding.quotes import leaving_terms, recompute, situation_of
+from offboarding.situation import Start
 from offboarding.standing import Standing
 from offboarding.wording import Pair
 
@@ -21,12 +24,23 @@ def dates_of(standing: Standing) -> list[Pair]:
     cancellation = standing.cancellation
     if cancellation.status == Cancellation.Status.WITHDRAWN:
         return []
+    facts = situation_of(cancellation.quote)
+    if facts.start == Start.ENDED:
+        return []
+    if facts.is_blocked and facts.unpaid_until is not None:
+        ended_at = dt.datetime.fromtimestamp(facts.unpaid_until, dt.UTC)
+        return [(_("Last moment of access"), moment(ended_at))]
     if standing.last_step_open:
         return _with_and_without_the_step(cancellation)
     last = (_("Last moment of access"), moment(cancellation.effective_at))
     if standing.reservation is not None:
         return [*_free_days(standing.reservation), last, *_kept(standing.reservation)]
     return [last, *_refund_open(cancellation), *_refund_missed(cancellation)]
+
+
+def renews_otherwise(quote: Quote) -> bool:
+    """Whether something would have renewed: not on the free plan, in a trial without card, after the end."""
+    return situation_of(quote).start not in (*FREE_STARTS, Start.ENDED)
 
 
 def billing_words(cancellation: Cancellation) -> str:

@@ -16,13 +16,15 @@ from offboarding.situation import Situation, Start
 
 
 def read_situation(account: Account, *, at: dt.datetime, of: Subscription | None = None) -> Situation:
-    """The facts of this account as they are now, measured at `at`.
+    """The facts of this account as they are now, measured at `at`. Of an account that was left nothing runs.
 
     `of` is the subscription that was declared about: that it has ended at the provider since takes no
     refund away. Without it the live one is meant.
     """
     rows = Subscription.objects.select_related("plan").filter(account=account)
-    subscription = _with_pause(rows.filter(pk=of.pk) if of else rows.live()).first()
+    # The provider may not have ended yet what was ended here.
+    running = rows.none() if account.state == Account.State.CLOSED else rows.live()
+    subscription = _with_pause(rows.filter(pk=of.pk) if of else running).first()
     invoices = _invoices(account, subscription)
     around = _around(account, cards=_cards(invoices))
     given = _given(account) if around["has_free_time"] else []

@@ -13,7 +13,7 @@ from accounts.panels import Panel
 from accounts.sharing import shared
 from accounts.templatetags.terms_format import format_money
 from offboarding import receipts, wording
-from offboarding.dates import billing_words, dates_of
+from offboarding.dates import billing_words, dates_of, renews_otherwise
 from offboarding.models import Cancellation, Ending
 from offboarding.standing import Standing, read_glance
 
@@ -37,6 +37,7 @@ def leaving_facts(account: Account, member: Member, at: dt.datetime) -> dict[str
         "standing": standing,
         "dates": dates_of(standing),
         "billing": billing_words(cancellation),
+        "renews": renews_otherwise(cancellation.quote),
         "title": wording.title_of(cancellation.quote),
         "receipt": receipts.receipt_path(cancellation),
     }
@@ -82,7 +83,10 @@ def leaving_entries(
 def _plan_says_it(cancellation: Cancellation) -> bool:
     """Billing's own entry says that the plan ends at this moment: once is enough."""
     subscription = cancellation.subscription
-    return bool(subscription and subscription.is_live and subscription.cancel_at == cancellation.effective_at)
+    if subscription is None or not subscription.is_live or subscription.cancel_at is None:
+        return False
+    access = cancellation.account.access_ends_at
+    return min(subscription.cancel_at, access or subscription.cancel_at) == cancellation.effective_at
 
 
 def _lapse(standing: Standing, url: str) -> CalendarEntry | None:

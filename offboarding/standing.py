@@ -53,7 +53,11 @@ def read_standing(cancellation: Cancellation, *, at: dt.datetime) -> Standing:
         closure=closure,
         is_answered=ExitSurvey.objects.filter(cancellation=cancellation).exists(),
         waits_for_provider=cancellation.status == Cancellation.Status.RECEIVED
-        and Instruction.objects.open().filter(account_id=cancellation.account_id, attempts__gt=0).exists(),
+        # One that is on its way for the first time has not failed.
+        and Instruction.objects.open()
+        .filter(account_id=cancellation.account_id, attempts__gt=0)
+        .exclude(error="")
+        .exists(),
         can_stop_deletion=bool(
             # Stopped once, what follows is the ordinary retention, which nobody has to stop.
             len(closures) == 1

@@ -21,7 +21,7 @@ from billing.plan_choice import price_words
 from offboarding import receipts, wording
 from offboarding.completions import kept_until
 from offboarding.confirmations import confirm_cancellation, outcome_at_confirmation
-from offboarding.dates import billing_words, dates_of
+from offboarding.dates import billing_words, dates_of, renews_otherwise
 from offboarding.declarations import declare_cancellation
 from offboarding.endings import show_endings
 from offboarding.facts import read_situation
@@ -30,6 +30,7 @@ from offboarding.free_days import claim_reserved_refund
 from offboarding.models import Cancellation, Closure, Ending, ExitSurvey
 from offboarding.offers import cheaper_plans, matching_offer, show_offer, take_offer
 from offboarding.quotes import FactsMoved, Shown, current_facts, situation_of
+from offboarding.situation import Start
 from offboarding.standing import Standing, is_last_step_open, read_standing
 from offboarding.surveys import save_survey
 from offboarding.withdrawals import stop_deletion, withdraw_cancellation
@@ -120,6 +121,8 @@ def about_cancellation(
     return {
         "cancellation": cancellation,
         "billing": billing_words(cancellation),
+        "renews": renews_otherwise(quote),
+        "is_data_only": quote.facts["start"] == Start.ENDED,
         "quote": quote,
         "title": wording.title_of(quote),
         "lines": wording.explain(quote),
@@ -275,7 +278,10 @@ def keep(request: AccountRequest, cancellation_id: str) -> HttpResponse:
     except WrongState:
         messages.error(request, _("It has taken effect already. You can come back with one click."))
         return _page(request, cancellation)
-    messages.success(request, _("You stay. Your subscription goes on as if nothing had happened."))
+    if cancellation.quote.facts["start"] == Start.ENDED:
+        messages.success(request, _("It is taken back: nothing is deleted because of it."))
+    else:
+        messages.success(request, _("You stay. Everything goes on as if nothing had happened."))
     return redirect("account_overview", request.account.public_id)
 
 

@@ -11,6 +11,7 @@ from accounts.events import By
 from accounts.models import Event
 from accounts.views import form_page
 from offboarding import receipts
+from offboarding.dates import renews_otherwise
 from offboarding.standing import read_standing
 from offboarding.views import about_cancellation
 from offboarding.withdrawals import withdraw_cancellation
@@ -50,6 +51,7 @@ def undo(request: HttpRequest, token: str) -> HttpResponse:
         "cancellation": cancellation,
         "standing": read_standing(cancellation, at=at),
         "done": done,
+        "renews": renews_otherwise(cancellation.quote),
         "receipt": receipts.receipt_path(cancellation),
     }
     return _private(render(request, "leaving/undo.html", context))

@@ -48,7 +48,7 @@ def test_the_last_moment_of_access_decides_not_the_state():
     account = Account(state="active", access_ends_at=NOON)
 
     before = standing(account, at=NOON - dt.timedelta(seconds=1))
-    assert (before.label, before.tone) == ("on until 11 March 2026", "info")
+    assert (before.label, before.tone) == ("ending", "info")
     assert standing(account, at=NOON).label == "ended"
 
 

@@ -7,11 +7,12 @@ from django.core import mail
 from django.urls import reverse
 
 from accounts.models import Account, Event
-from billing.models import Refund, Subscription
+from billing.models import Instruction, Refund, Subscription
 from billing.periods import local_date
 from billing.tests.worlds import advance, control, run_worker
 from offboarding.models import Cancellation, Closure, Reservation
 from offboarding.quotes import is_faithful
+from offboarding.standing import read_standing
 from offboarding.tests.leaving import choose, confirm, latest, owners_browser, paying_account, work
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("stripe_account")]
@@ -177,9 +178,13 @@ def test_while_the_provider_is_down_the_declaration_is_on_record_and_scheduled_l
     )
 
     choose(browser, account, "stop_renewing")
+    Instruction.objects.open().update(attempts=1)
+    on_its_way = read_standing(latest(account), at=clock.now()).waits_for_provider
+    Instruction.objects.open().update(attempts=0)
     run_worker()
 
     assert latest(account).status == "received"
+    assert (on_its_way, read_standing(latest(account), at=clock.now()).waits_for_provider) == (False, True)
 
     run_worker(clock.now() + dt.timedelta(minutes=1))
     run_worker(clock.now() + dt.timedelta(minutes=3))

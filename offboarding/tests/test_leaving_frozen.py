@@ -1,16 +1,18 @@
 """Leaving where access is off: a trial that froze, and a payer who was blocked, get through the gate."""
 
 import pytest
+from django.test import Client
 from django.urls import reverse
 
 from accounts.models import Account
-from accounts.templatetags.terms_format import day
+from accounts.templatetags.terms_format import day, moment
 from accounts.tests.worlds import NOON, PASSWORD, make_member, make_user
 from billing.models import Subscription
 from billing.tests.chasing import failing_account, pass_days, the_case
 from billing.tests.trial_worlds import DAY, MONDAY, live_on, make_trial
 from offboarding import purges
 from offboarding.models import Closure
+from offboarding.receipts import receipt_path
 from offboarding.tests import situations
 from offboarding.tests.leaving import choose, confirm, latest, owners_browser, work
 from offboarding.tests.situations import words
@@ -64,6 +66,7 @@ def test_a_trial_that_froze_can_be_closed_and_deleted_and_nothing_else(noon, now
     account.refresh_from_db()
     closure = Closure.objects.open().get(account=account)
     assert (account.state, latest(account).status) == ("closed", "completed")
+    assert "Last moment of access" not in words(Client().get(receipt_path(latest(account))))
     assert f"Deleted on {day(closure.purge_on)} if you give up" in words(page)
     report = purges.purge_due(at=closure.purge_on + DAY / 24)
     account.refresh_from_db()
@@ -99,6 +102,8 @@ def test_a_payer_who_was_blocked_can_leave(noon, ending, team):
     account.refresh_from_db()
     assert (account.state, latest(account).status) == ("closed", "completed")
     assert account.access_ends_at == off_since
+    receipt = words(Client().get(receipt_path(latest(account))))
+    assert f"Last moment of access {moment(off_since)}" in receipt
     assert the_case(account).status == "left"
     assert not Subscription.objects.live().exists()
     assert situations.open_at_provider() == situations.live_at_provider() == []

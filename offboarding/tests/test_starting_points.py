@@ -180,6 +180,41 @@ def test_whoever_is_leaving_already_sees_how_it_stands(clock):
     assert "Keep my subscription" in words(page)
 
 
+def test_a_closed_account_is_left_already_though_the_provider_was_not_told_yet(clock):
+    account = paid_long_ago(clock)
+    browser = owners_browser(account)
+    choose(browser, account, "stop_now")
+    confirm(browser, account)
+    assert the_subscription(account).is_live
+
+    page = browser.get(reverse("leave", args=[account.public_id]))
+    mark = page.context["choices"][0]["fields"][0][1]
+    browser.post(
+        reverse("choose_ending", args=[account.public_id]), {"ending": "stop_renewing", "shown": mark}
+    )
+
+    assert [choice["code"] for choice in page.context["choices"]] == ["close_delete"]
+    assert account.cancellations.count() == 1
+
+
+@pytest.mark.parametrize(
+    "start", ["paid 20 days ago", "pause agreed", "past due, terms cancel it", "free plan"]
+)
+def test_what_comes_next_says_the_end_of_who_is_leaving_once_and_nothing_after_it(start, clock):
+    account = situations.STARTS[start](clock)
+    browser = owners_browser(account)
+    choose(browser, account, "stop_renewing")
+    run_worker()
+    end = latest(account).effective_at
+
+    page = browser.get(reverse("account_overview", args=[account.public_id]))
+
+    coming = [entry for entry in page.context["coming"] if not entry.is_mail]
+    at_the_end = [str(entry.text) for entry in coming if entry.at == end]
+    assert len([text for text in at_the_end if "ends" in text and "refund" not in text]) == 1
+    assert [str(entry.text) for entry in coming if entry.at > end] == []
+
+
 def cancel_at_the_provider(account, **params):
     with calling() as stripe:
         service = stripe.v1.subscriptions
