@@ -76,7 +76,7 @@ def take_plain_blocks(cases: QuerySet[DunningCase], *, at: dt.datetime) -> list[
     mail, mail_params = insert_for_readers(
         due_at_once("access_blocked", at=at),
         {"account_id": "given.id", "period": "given.invoice", "subject": "'invoice:' || given.invoice"},
-        ("SELECT account.id, chosen.invoice FROM account JOIN chosen ON chosen.account_id = account.id", []),
+        ("SELECT id, invoice FROM account", []),
     )
     sql = f"""
         WITH rest AS MATERIALIZED ({left}),
@@ -84,14 +84,14 @@ def take_plain_blocks(cases: QuerySet[DunningCase], *, at: dt.datetime) -> list[
         account AS (
             UPDATE accounts_account AS moved SET state = 'frozen', event_count = moved.event_count + 1
             FROM chosen WHERE moved.id = chosen.account_id AND moved.state = ANY(%s)
-            RETURNING moved.id, moved.public_id, moved.event_count
+            RETURNING moved.id, moved.public_id, moved.event_count, chosen.id AS taken, chosen.invoice,
+                chosen.zone, chosen.seen
         ),
         events AS ({event}),
         gone_on AS (
             UPDATE billing_dunningcase AS one SET {assigned}
-            FROM account JOIN chosen ON chosen.account_id = account.id
-            JOIN rest ON rest.zone = chosen.zone AND rest.seen = chosen.seen
-            WHERE one.id = chosen.id
+            FROM account JOIN rest ON rest.zone = account.zone AND rest.seen = account.seen
+            WHERE one.id = account.taken
         ),
         mails AS ({mail})
         SELECT id FROM account ORDER BY id

@@ -65,7 +65,7 @@ def take_plain_days(ids: Sequence[int], *, at: dt.datetime) -> set[int]:
 
 def _statement(ids: list[int], way: Way, at: dt.datetime) -> sets.Sql:
     """Find, take, move, count, write history and mail, and tick the steps off."""
-    parts = [_due(ids, at), _plain(way, at), _taken(way, at), _account(way)]
+    parts = [_plain(ids, way, at), _taken(way, at), _account(way)]
     parts += _history(way, at) if way.state else []
     parts += [_ended(at)] if way.is_end else []
     parts += [_ticked(at), _mails(at)]
@@ -77,24 +77,27 @@ def _statement(ids: list[int], way: Way, at: dt.datetime) -> sets.Sql:
 Part = tuple[str, str, list[Any]]
 
 
-def _due(ids: list[int], at: dt.datetime) -> Part:
-    sql = """MATERIALIZED (
-        SELECT step.id AS step, step.kind, step.window_to, step.rule_ids, trial.id AS trial,
-               trial.public_id, trial.trial_end, trial.account_id
-        FROM billing_trialstep AS step JOIN billing_subscription AS trial ON trial.id = step.subscription_id
-        WHERE step.done_at IS NULL AND step.due_at <= %s AND trial.account_id = ANY(%s)
-    )"""
-    return "due", sql, [at, ids]
+#: The steps that are due. (All parts of one statement see the rows as they were before it.)
+_DUE: Final = "(SELECT * FROM billing_trialstep WHERE done_at IS NULL AND due_at <= %s)"
 
 
-def _plain(way: Way, at: dt.datetime) -> Part:
-    """The accounts of which nothing else is due, and no mail too late."""
-    sql = """MATERIALIZED (
-        SELECT account_id, min(trial) AS trial FROM due GROUP BY account_id
-        HAVING bool_and(kind = ANY(%s) AND (kind = %s OR window_to >= %s))
-           AND CASE WHEN %s = '' THEN count(*) = 1 ELSE bool_or(kind = %s) END
-    )"""
-    return "plain", sql, [way.kinds, way.with_kind, at, way.with_kind, way.with_kind]
+def _plain(ids: list[int], way: Way, at: dt.datetime) -> Part:
+    """The accounts of which nothing else is due, and no mail too late.
+
+    The keys are joined, not compared: the planner knows how many they are. No part joins another one, of
+    which it would guess one row and take each for each.
+    """
+    sql = f"""MATERIALIZED (
+        SELECT trial.account_id, min(trial.id) AS trial
+        FROM unnest(%s::bigint[]) AS chosen(id)
+        JOIN billing_subscription AS trial ON trial.account_id = chosen.id
+        JOIN {_DUE} AS step ON step.subscription_id = trial.id
+        GROUP BY trial.account_id
+        HAVING bool_and(step.kind = ANY(%s) AND (step.kind = %s OR step.window_to >= %s))
+           AND min(trial.id) = max(trial.id)
+           AND CASE WHEN %s = '' THEN count(*) = 1 ELSE bool_or(step.kind = %s) END
+    )"""  # noqa: S608
+    return "plain", sql, [ids, at, way.kinds, way.with_kind, at, way.with_kind, way.with_kind]
 
 
 def _taken(way: Way, at: dt.datetime) -> Part:
@@ -139,11 +142,11 @@ def _history(way: Way, at: dt.datetime) -> list[Part]:
     same: dict[str, Any] = {"actor": SYSTEM.actor, "actor_ref": SYSTEM.ref, "facts": facts, "at": at}
     moved = Event(kind=f"account.{way.state}", **same)
     numbered = NUMBERED | ({"seq": "account.event_count - 1"} if way.is_end else {})
-    found = [_insert("moved", moved, numbered, "FROM account")]
+    found = [_insert("moved", moved, numbered, ("FROM account", []))]
     if way.is_end:
         taken = NUMBERED | {"subject": "'subscription:' || trial.public_id"}
         source = "FROM account JOIN billing_subscription AS trial ON trial.id = account.trial"
-        found.append(_insert("over", Event(kind="subscription.canceled", **same), taken, source))
+        found.append(_insert("over", Event(kind="subscription.canceled", **same), taken, (source, [])))
     return found
 
 
@@ -158,9 +161,9 @@ def _ended(at: dt.datetime) -> Part:
 def _ticked(at: dt.datetime) -> Part:
     sql = """(
         UPDATE billing_trialstep AS step SET done_at = %s
-        FROM due JOIN account ON account.id = due.account_id WHERE step.id = due.step
+        FROM account WHERE step.subscription_id = account.trial AND step.done_at IS NULL AND step.due_at <= %s
     )"""
-    return "ticked", sql, [at]
+    return "ticked", sql, [at, at]
 
 
 def _mails(at: dt.datetime) -> Part:
@@ -169,22 +172,23 @@ def _mails(at: dt.datetime) -> Part:
         "account_id": "account.id",
         "user_id": "reader.user_id",
         "recipient": "person.public_id",
-        "kind": f"CASE WHEN due.kind LIKE 'remind%%' THEN '{ENDS}' ELSE '{OVER}' END",
-        "period": "due.public_id || ':' || due.kind || ':' || "
-        "to_char(due.trial_end AT TIME ZONE 'UTC', 'YYYYMMDDHH24MI')",
-        "subject": "'subscription:' || due.public_id",
-        "window_to": "due.window_to",
-        "rule_ids": "due.rule_ids",
+        "kind": f"CASE WHEN step.kind LIKE 'remind%%' THEN '{ENDS}' ELSE '{OVER}' END",
+        "period": "trial.public_id || ':' || step.kind || ':' || "
+        "to_char(trial.trial_end AT TIME ZONE 'UTC', 'YYYYMMDDHH24MI')",
+        "subject": "'subscription:' || trial.public_id",
+        "window_to": "step.window_to",
+        "rule_ids": "step.rule_ids",
     }
-    source = """FROM due JOIN account ON account.id = due.account_id
+    source = f"""FROM account JOIN billing_subscription AS trial ON trial.id = account.trial
+        JOIN {_DUE} AS step ON step.subscription_id = account.trial
         JOIN accounts_member AS reader ON reader.account_id = account.id
         JOIN accounts_user AS person ON person.id = reader.user_id
-        WHERE due.kind NOT IN ('end', 'freeze')
+        WHERE step.kind NOT IN ('end', 'freeze')
           AND reader.left_at IS NULL AND reader.role IN ('owner', 'billing')"""
     row = Notice(window_from=at, next_attempt_at=at, created_at=at)
-    return _insert("mails", row, taken, source, conflict="ON CONFLICT DO NOTHING")
+    return _insert("mails", row, taken, (source, [at]), conflict="ON CONFLICT DO NOTHING")
 
 
-def _insert(name: str, row: Any, taken: dict[str, str], source: str, *, conflict: str = "") -> Part:
-    sql, params = sets.insert_select(row, taken, (source, []), conflict=conflict)
+def _insert(name: str, row: Any, taken: dict[str, str], source: sets.Sql, *, conflict: str = "") -> Part:
+    sql, params = sets.insert_select(row, taken, source, conflict=conflict)
     return name, f"({sql})", list(params)
