@@ -29,7 +29,7 @@ def make_cancellation(account: Account | None = None, *, amount: int = 0, **colu
         terms=account.terms,
         made_at=NOON,
         measured_at=NOON,
-        facts={},
+        facts={"start": "paying"},
         currency="EUR",
         amount=amount,
         basis="terms",
