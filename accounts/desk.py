@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy
 from accounts.activity import days_active
 from accounts.calendar import CalendarEntry, mail_entries, with_holds
 from accounts.history import in_words, names_in, with_names
-from accounts.holds import held_until
+from accounts.holds import open_hold_at
 from accounts.kinds import title_of
 from accounts.models import Account, Event, Member, Notice, Suppression
 from accounts.notice_words import reason_words
@@ -52,9 +52,9 @@ Finder = Callable[[str], Q | None]
 
 _SECTIONS: dict[str, Section] = {}
 _FINDERS: dict[str, Finder] = {}
-_RELATED: list[str] = ["terms"]
+_RELATED: list[str] = ["terms", "open_hold"]
 #: Answers that come with the account's row, by the name under which `shared` has them.
-_ANSWERS: dict[str, Callable[[dt.datetime], Any]] = {"held_until": held_until}
+_ANSWERS: dict[str, Callable[[dt.datetime], Any]] = {"open_hold": open_hold_at}
 
 
 def register(

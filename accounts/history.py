@@ -137,7 +137,7 @@ def in_words(event: Event, names: Mapping[str, str] | None = None) -> str:
 
 def with_names(events: QuerySet[Event]) -> QuerySet[Event]:
     """Each with the names of the people in it, for `names_in`."""
-    return events.annotate(actor_name=_name_of("actor_ref"), subject_name=_name_of("subject"))
+    return events.annotate(actor_name=name_of("actor_ref"), subject_name=name_of("subject"))
 
 
 def names_in(event: Any) -> dict[str, str]:
@@ -146,7 +146,7 @@ def names_in(event: Any) -> dict[str, str]:
     return {ref: name for ref, name in pairs if ref and name}
 
 
-def _name_of(column: str) -> Subquery:
+def name_of(column: str) -> Subquery:
     """The name of the person whose public id stands in this column, as `User.get_full_name` gives it."""
     name = Coalesce(NullIf("name", Value("")), "email", output_field=CharField())
     return Subquery(User.objects.filter(public_id=OuterRef(column)).values(shown=name)[:1])

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Iterable
 
 from django.db import transaction
-from django.db.models import OuterRef, Subquery
+from django.db.models import FilteredRelation, Q
 
 from accounts.errors import WrongState
 from accounts.events import By, record
@@ -36,24 +36,19 @@ def stretches(account: Account) -> list[Stretch]:
 
 
 def open_hold(account: Account, *, at: dt.datetime) -> Hold | None:
-    """The hold under which the account is now."""
-    return Hold.objects.open_at(at).filter(account=account).first()
+    """The hold under which the account is now; once for a page."""
+    return shared(account, "open_hold", Hold.objects.open_at(at).filter(account=account).first)
 
 
-def held_until(at: dt.datetime) -> Subquery:
-    """For an annotation of accounts: the end of the hold that each is under now."""
-    return Subquery(Hold.objects.open_at(at).filter(account=OuterRef("pk")).values("ends_at")[:1])
-
-
-def _is_held(account: Account, at: dt.datetime) -> bool:
-    hold = Hold.objects.open_at(at).filter(account=account).values_list("ends_at", flat=True)
-    return shared(account, "held_until", hold.first) is not None
+def open_hold_at(at: dt.datetime) -> FilteredRelation:
+    """For a query of accounts: the one hold under which each is now, to be read with it."""
+    return FilteredRelation("holds", condition=Q(holds__starts_at__lte=at, holds__ends_at__gt=at))
 
 
 def can_hold(account: Account, *, at: dt.datetime) -> bool:
     """Whether there is a clock to stop: an account that lives on, without a hold."""
     over = (Account.State.CLOSED, Account.State.ERASED)
-    return account.state not in over and not _is_held(account, at)
+    return account.state not in over and open_hold(account, at=at) is None
 
 
 @transaction.atomic

@@ -4,12 +4,16 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
+from accounts.history import name_of
 from accounts.jobs import ALL_GRAVE, Job, as_outcome, jobs
 from accounts.models import JobRun, JobSwitch, User
 
@@ -19,6 +23,24 @@ SHOWN = 24
 MANY = 1000
 #: Slots without a run after which a job counts as late.
 PATIENCE = 3
+
+
+#: Why work was left for later, by the codes that jobs record. Others are invariants of the audit, or errors.
+SKIPPED = {
+    "breaker": gettext_noop("above what may begin in a day: a person has to agree"),
+    "can_be_stopped": gettext_noop("an owner can still stop it"),
+    "held": gettext_noop("on hold"),
+    "not_closed": gettext_noop("the account is open again"),
+    "not_due": gettext_noop("not due yet"),
+    "not_open": gettext_noop("called off"),
+    "retrieval_window": gettext_noop("the data can still be fetched"),
+    "unanswered": gettext_noop("Stripe has not answered yet"),
+}
+
+
+def skip_words(code: str) -> str:
+    """Why something had to wait, in the active language; a code of another sort as it is."""
+    return _(SKIPPED[code]) if code in SKIPPED else code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,19 +70,42 @@ class Line:
 
     @property
     def is_late(self) -> bool:
-        """On, and not run for several slots: no worker, or one that is stuck."""
-        return self.off is None and (self.age is None or self.age > PATIENCE * self.job.every)
+        """On, and not run for several slots: no worker, or one that is stuck.
+
+        What never ran is late only where something is due: its first slot may be to come.
+        """
+        if self.off is not None:
+            return False
+        return bool(self.due_now) if self.age is None else self.age > PATIENCE * self.job.every
 
     @property
     def state(self) -> str:
-        """In one word: "off", "failed", "late", "running" or "ok"."""
+        """In one word: "off", "failed", "late", "new", "running" or "ok"."""
         if self.off:
             return "off"
         if self.last and self.last.error:
             return "failed"
         if self.is_late:
             return "late"
-        return "running" if self.last and self.last.finished_at is None else "ok"
+        if self.last is None:
+            return "new"
+        return "running" if self.last.finished_at is None else "ok"
+
+    @property
+    def wrong_since(self) -> dt.datetime | None:
+        """Since when it is off, fails at every run, or does not run; None where nothing is wrong."""
+        if self.off:
+            return self.off.at
+        if self.state == "failed":
+            return [run.started_at for run in takewhile(lambda run: run.error or run.was_off, self.runs)][-1]
+        return self.last.started_at if self.is_late and self.last else None
+
+    @property
+    def waited(self) -> list[tuple[str, int]]:
+        """What its last run left for later, in words."""
+        return [
+            (skip_words(code), number) for code, number in (self.last.skipped if self.last else {}).items()
+        ]
 
     @property
     def is_many(self) -> bool:
@@ -75,13 +120,21 @@ class Board:
     lines: list[Line]
     all_grave: JobSwitch | None
 
+    @property
+    def troubled(self) -> list[Line]:
+        """What a person should look at, the worst first."""
+        order = ("failed", "late", "off")
+        return sorted(
+            (line for line in self.lines if line.state in order), key=lambda line: order.index(line.state)
+        )
+
 
 def read_board(*, at: dt.datetime) -> Board:
     """Read it in three queries; a job that cannot ask for what is due as rows adds its own."""
     runs: dict[str, list[JobRun]] = defaultdict(list)
     for run in JobRun.objects.latest_of_each(SHOWN):
         runs[run.name].append(run)
-    off = JobSwitch.objects.off_now()
+    off = JobSwitch.objects.annotate(who=name_of("actor_ref")).off_now()
     due = count_due(jobs().values(), at=at)
     lines = [
         Line(

@@ -1,6 +1,7 @@
 """Billing in the admin site: what is under way with the provider, the books, plans, and the mirror."""
 
 import datetime as dt
+import json
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -14,6 +15,10 @@ from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpRespons
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts import clock
@@ -21,7 +26,7 @@ from accounts.admin.base import Act, ActsAdmin, DeskAdmin, ReadOnlyAdmin
 from accounts.errors import WrongState
 from accounts.events import By
 from accounts.templatetags.terms_format import day, format_money
-from billing.charges import can_move_charge, move_charge, preview_postponed
+from billing.charges import Why, can_move_charge, move_charge, postponed, preview_postponed
 from billing.declines import explain_decline
 from billing.dunning_attempts import can_retry_now, retry_now
 from billing.dunning_cases import can_write_off, write_off
@@ -82,6 +87,7 @@ class InstructionAdmin(ActsAdmin[Instruction]):
             can=_is_dead,
             do=_replay,
             done=_("It is sent again."),
+            undo=_("What was sent cannot be called back."),
         ),
         Act(
             code="abandon",
@@ -94,6 +100,7 @@ class InstructionAdmin(ActsAdmin[Instruction]):
             can=_is_dead,
             do=_abandon,
             done=_("It was given up."),
+            undo=_("There is no way back: it cannot be sent any more."),
             form=ReasonForm,
             is_grave=True,
         ),
@@ -138,6 +145,8 @@ class DunningCaseAdmin(ActsAdmin[DunningCase]):
             can=lambda case, at: can_retry_now(case, at=at),
             do=_retry_now,
             done=_("It is being tried. What comes of it is on this page in a moment."),
+            undo=_("What is charged can only be given back as a refund."),
+            is_rehearsed=True,
         ),
         Act(
             code="write_off",
@@ -150,9 +159,11 @@ class DunningCaseAdmin(ActsAdmin[DunningCase]):
             permission="billing.change_dunningcase",
             can=lambda case, at: can_write_off(case),
             do=_write_off,
-            done=_("It is written off."),
+            done=_("It is written off: nothing is asked for it any more."),
+            undo=_("There is no way back: it is not asked for again."),
             form=ReasonForm,
             is_grave=True,
+            is_rehearsed=True,
         ),
     )
 
@@ -160,11 +171,16 @@ class DunningCaseAdmin(ActsAdmin[DunningCase]):
     def owed(self, case: DunningCase) -> str:
         return format_money(case.invoice.amount_remaining, case.invoice.currency)
 
-    @admin.display(description=_("last refusal"))
+    @admin.display(description=_("last refusal"), empty_value="–")
     def refusal(self, case: DunningCase) -> str:
-        """In words, with the bank's code beside them: that is what Stripe's pages show."""
-        words = str(explain_decline(case.decline).reason)
-        return f"{words} ({case.decline})" if case.decline else words
+        """In the words that the customer reads; the bank's code is for whoever talks with Stripe."""
+        if not case.decline:
+            return ""
+        return format_html(
+            '{} <small class="desk-soft"><code>{}</code></small>',
+            explain_decline(case.decline).reason,
+            case.decline,
+        )
 
     @admin.display(description=_("still to come"), empty_value="–")
     def steps_left(self, case: DunningCase) -> str:
@@ -185,6 +201,7 @@ class MoneyMixin:
 class RefundAdmin(MoneyMixin, ReadOnlyAdmin[Refund]):
     """Each refund from the decision until it lands or fails."""
 
+    amounts = ("amount", "tax")
     list_display = ("public_id", "account", "money", "basis", "state", "created_at", "moved_at", "arrives_by")
     list_filter = ("state", "basis", "currency")
     list_select_related = ("account",)
@@ -195,6 +212,7 @@ class RefundAdmin(MoneyMixin, ReadOnlyAdmin[Refund]):
 class MovementAdmin(MoneyMixin, ReadOnlyAdmin[RefundMovement]):
     """The books of refunds, and the reports that are made from them."""
 
+    amounts = ("amount", "tax")
     list_display = ("moved_at", "kind", "money", "refund", "balance_transaction")
     list_filter = ("kind", "currency")
     list_select_related = ("refund",)
@@ -287,6 +305,16 @@ class DaysForm(forms.Form):
 class InvoiceAdmin(ReadOnlyAdmin[Invoice]):
     """Invoices as they are at the provider."""
 
+    amounts = (
+        "subtotal",
+        "discount",
+        "tax",
+        "total",
+        "amount_due",
+        "amount_paid",
+        "amount_remaining",
+        "credit_applied",
+    )
     list_display = ("__str__", "account", "status", "total_money", "created_at", "paid_at")
     list_filter = ("status", "currency")
     list_select_related = ("account",)
@@ -302,6 +330,7 @@ class InvoiceAdmin(ReadOnlyAdmin[Invoice]):
 class PaymentAdmin(MoneyMixin, ReadOnlyAdmin[Payment]):
     """Money that reached us."""
 
+    amounts = ("amount", "refund_reserved", "refunded_elsewhere", "disputed")
     list_display = ("charge_id", "account", "money", "paid_at", "method_brand", "method_last4")
     list_filter = ("currency",)
     list_select_related = ("account",)
@@ -313,16 +342,24 @@ class PaymentAdmin(MoneyMixin, ReadOnlyAdmin[Payment]):
 class DisputeAdmin(MoneyMixin, ReadOnlyAdmin[Dispute]):
     """Chargebacks as the provider reports them."""
 
+    amounts = ("amount",)
     list_display = ("provider_id", "payment", "money", "status", "reason", "opened_at")
     list_filter = ("status",)
     list_select_related = ("payment",)
     search_fields = ("provider_id__exact",)
 
 
+def _move_charge(row: Subscription, by: By, at: dt.datetime, answers: dict[str, Any]) -> str:
+    then = postponed(row, answers["days"])
+    move_charge(row, answers["days"], reason=answers["reason"], by=by, at=at)
+    return gettext("The next charge is now on %(day)s. Stripe is being told.") % {"day": day(then)}
+
+
 class DaysLaterForm(forms.Form):
     """By how many days; the page then shows both dates, the amount and what Stripe says before it is done."""
 
     days = forms.IntegerField(label=_("Days later"), min_value=1)
+    reason = forms.ChoiceField(label=_("Why?"), choices=Why.choices)
 
 
 @admin.register(Subscription)
@@ -337,8 +374,9 @@ class SubscriptionAdmin(ActsAdmin[Subscription]):
             button=_("Show what it means"),
             permission="billing.change_subscription",
             can=lambda row, at: can_move_charge(row, at=at),
-            do=lambda row, by, at, answers: move_charge(row, answers["days"], by=by, at=at),
+            do=_move_charge,
             done=_("The next charge is moved. Stripe is being told."),
+            undo=_("A charge that was moved is not moved back to an earlier day."),
             form=DaysLaterForm,
         ),
     )
@@ -352,11 +390,16 @@ class SubscriptionAdmin(ActsAdmin[Subscription]):
         try:
             moved = preview_postponed(row, form.cleaned_data["days"])
         except WrongState:
-            messages.error(request, _("A charge can be moved within the days that the terms allow."))
-            return redirect(request.path)
+            most = row.account.terms.charge_move_days
+            form.add_error(
+                "days", gettext("From 1 to %(days)d, say the terms of this account.") % {"days": most}
+            )
+            context = {"act": act, "row": row, "form": form, "back": back}
+            return self.page(request, "admin/desk/ask.html", act.title, **context)
         except (StripeUnavailable, StripeThrottled, StripeForbidden, StripeRefused):
             messages.error(request, _("Stripe does not answer. Nothing was done."))
             return redirect(back)
+        timezone.activate(row.account.zone)
         context = {"act": act, "row": row, "form": form, "back": back, "moved": moved}
         return self.page(request, "admin/desk/postpone.html", act.title, **context)
 
@@ -370,10 +413,11 @@ class SubscriptionAdmin(ActsAdmin[Subscription]):
 class CustomerAdmin(ReadOnlyAdmin[Customer]):
     """Accounts as the provider knows them."""
 
+    amounts = ("credit",)
     list_display = ("provider_id", "account", "card_brand", "card_last4", "card_expires")
     list_select_related = ("account",)
     search_fields = ("provider_id__exact", "account__public_id__exact")
-    exclude = ("lock_token", "lock_until", "card_fingerprint")
+    exclude = ("lock_token", "lock_until", "card_fingerprint", "test_clock")
 
 
 @admin.register(Plan)
@@ -399,15 +443,16 @@ class PlanAdmin(DeskAdmin[Plan]):
 
 # --- The mirror ----------------------------------------------------------------------------------
 
-MIRRORED = {
-    "Customer": ("id", "email", "created"),
-    "Subscription": ("id", "customer", "created"),
-    "Invoice": ("id", "customer", "created"),
-    "Charge": ("id", "customer", "created"),
-    "Refund": ("id", "created"),
-    "Dispute": ("id", "created"),
-    "Product": ("id", "name", "created"),
-    "Price": ("id", "created"),
+#: What a list of each shows between the number and the date.
+MIRRORED: dict[str, tuple[str, ...]] = {
+    "Customer": ("email",),
+    "Subscription": ("whose",),
+    "Invoice": ("whose",),
+    "Charge": ("whose",),
+    "Refund": (),
+    "Dispute": (),
+    "Product": ("called",),
+    "Price": (),
 }
 
 
@@ -415,10 +460,43 @@ class MirrorAdmin(ReadOnlyAdmin[Any]):
     """The provider's object as it was last seen. It decides nothing and nobody changes it here."""
 
     search_fields = ("id__exact",)
+    search_help_text = _("Number at Stripe")
     show_facets = admin.ShowFacets.NEVER
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
-        return [field.name for field in self.opts.concrete_fields if field.name != "djstripe_owner_account"]
+        return [*self.list_display, "is_live", "as_sent"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        return self.get_fields(request, obj)
+
+    @admin.display(description=_("number at Stripe"), ordering="id")
+    def number(self, row: Any) -> str:
+        return str(row.id)
+
+    @admin.display(description=_("e-mail address"), empty_value="–")
+    def email(self, row: Any) -> str:
+        return str(row.email or "")
+
+    @admin.display(description=_("customer"), empty_value="–")
+    def whose(self, row: Any) -> str:
+        return str(row.customer or "")
+
+    @admin.display(description=_("name"), empty_value="–")
+    def called(self, row: Any) -> str:
+        return str(row.name or "")
+
+    @admin.display(description=_("made at Stripe"), ordering="created")
+    def made_at(self, row: Any) -> str:
+        return date_format(timezone.localtime(row.created), "DATETIME_FORMAT")
+
+    @admin.display(description=_("with real money"), boolean=True)
+    def is_live(self, row: Any) -> bool:
+        return bool(row.livemode)
+
+    @admin.display(description=_("as Stripe sent it"))
+    def as_sent(self, row: Any) -> str:
+        text = json.dumps(row.stripe_data, indent=2, ensure_ascii=False, default=str)
+        return format_html('<pre class="desk-json" tabindex="0">{}</pre>', text)
 
 
 def look_at_the_mirror() -> None:
@@ -427,10 +505,13 @@ def look_at_the_mirror() -> None:
         if model._meta.app_label == "djstripe":
             admin.site.unregister(model)
     for name, columns in MIRRORED.items():
-        model = apps.get_model("djstripe", name)
-        known = {field.name for field in model._meta.get_fields()}
-        shown = tuple(column for column in columns if column in known)
-        admin.site.register(model, type(f"{name}MirrorAdmin", (MirrorAdmin,), {"list_display": shown}))
+        shown = {
+            "list_display": ("number", *columns, "made_at"),
+            "list_select_related": ("customer",) if "whose" in columns else False,
+        }
+        admin.site.register(
+            apps.get_model("djstripe", name), type(f"{name}MirrorAdmin", (MirrorAdmin,), shown)
+        )
 
 
 look_at_the_mirror()

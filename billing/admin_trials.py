@@ -15,6 +15,7 @@ from accounts.admin.base import Act, ActsAdmin, ReadOnlyAdmin
 from accounts.events import By
 from accounts.models import Account, User
 from accounts.sharing import shared
+from accounts.templatetags.terms_format import moment
 from billing.models import TrialExtension, TrialRequest
 from billing.periods import local_date
 from billing.subscriptions import subscriptions_of
@@ -32,12 +33,16 @@ SHOWN = 40
 REASONS = [choice for choice in TrialExtension.Reason.choices if choice[0] != TrialExtension.Reason.CARD]
 
 
+UNSEEN = _("The customer never sees it.")
+NO_WAY_BACK = _("A trial that was made longer is not made shorter again.")
+
+
 class DaysForm(forms.Form):
     """How many days, and why."""
 
     days = forms.IntegerField(label=_("How many days?"), min_value=1, max_value=120)
     reason = forms.ChoiceField(label=_("Why?"), choices=REASONS)
-    note = forms.CharField(label=_("Note for colleagues"), max_length=500, required=False)
+    note = forms.CharField(label=_("Note for colleagues"), help_text=UNSEEN, max_length=500, required=False)
 
 
 class EndForm(forms.Form):
@@ -45,7 +50,7 @@ class EndForm(forms.Form):
 
     last_day = forms.DateField(label=_("New last day"), widget=forms.DateInput(attrs={"type": "date"}))
     reason = forms.ChoiceField(label=_("Why?"), choices=REASONS)
-    note = forms.CharField(label=_("Note for colleagues"), max_length=500, required=False)
+    note = forms.CharField(label=_("Note for colleagues"), help_text=UNSEEN, max_length=500, required=False)
 
 
 class AnswerForm(forms.Form):
@@ -71,8 +76,15 @@ def _within_terms(account: Account, days: int) -> int:
     return days
 
 
-def _extend(account: Account, by: By, at: dt.datetime, answers: dict[str, Any]) -> None:
-    extend_trial(
+def _until(extension: TrialExtension) -> str:
+    """What came of it, in words."""
+    return gettext("The trial now ends on %(moment)s. The customer is told by mail.") % {
+        "moment": moment(extension.ends_after)
+    }
+
+
+def _extend(account: Account, by: By, at: dt.datetime, answers: dict[str, Any]) -> str:
+    extension = extend_trial(
         account,
         _within_terms(account, answers["days"]),
         via=TrialExtension.Via.STAFF,
@@ -81,13 +93,14 @@ def _extend(account: Account, by: By, at: dt.datetime, answers: dict[str, Any]) 
         by=by,
         at=at,
     )
+    return _until(extension)
 
 
-def _move_end(account: Account, by: By, at: dt.datetime, answers: dict[str, Any]) -> None:
+def _move_end(account: Account, by: By, at: dt.datetime, answers: dict[str, Any]) -> str:
     trial = trial_of(account, at=at)
     end = max(trial.trial_end, at) if trial and trial.trial_end else at
     days = (answers["last_day"] - local_date(end, account.time_zone)).days
-    _extend(account, by, at, answers | {"days": days})
+    return _extend(account, by, at, answers | {"days": days})
 
 
 def _allow(account: Account, by: By, at: dt.datetime, answers: dict[str, Any]) -> None:
@@ -120,7 +133,9 @@ AccountAdmin.add_act(
         can=_has_trial,
         do=_extend,
         done=_("The trial is longer. The customer is told by mail."),
+        undo=NO_WAY_BACK,
         form=DaysForm,
+        is_rehearsed=True,
     )
 )
 AccountAdmin.add_act(
@@ -133,7 +148,9 @@ AccountAdmin.add_act(
         can=_has_trial,
         do=_move_end,
         done=_("The trial is longer. The customer is told by mail."),
+        undo=NO_WAY_BACK,
         form=EndForm,
+        is_rehearsed=True,
     )
 )
 AccountAdmin.add_act(
@@ -145,15 +162,18 @@ AccountAdmin.add_act(
         permission="billing.add_trialallowance",
         can=_may_need_another,
         do=_allow,
-        done=_("Another trial is allowed."),
+        done=_("Another trial is allowed. The customer starts it on the page of plans."),
+        undo=_("It is not taken back; it costs nothing until they start it."),
         form=NoteForm,
+        is_rehearsed=True,
     )
 )
 
 
-def _grant(request: TrialRequest, by: By, at: dt.datetime, answers: dict[str, Any]) -> None:
+def _grant(request: TrialRequest, by: By, at: dt.datetime, answers: dict[str, Any]) -> str:
     days = _within_terms(request.account, answers["days"])
-    grant_request(request, days, reason=answers["reason"], by=by, at=at)
+    why = {"reason": answers["reason"], "note": answers["note"]}
+    return _until(grant_request(request, days, **why, by=by, at=at))
 
 
 def _decline(request: TrialRequest, by: By, at: dt.datetime, answers: dict[str, Any]) -> None:
@@ -170,7 +190,7 @@ class TrialRequestAdmin(ActsAdmin[TrialRequest]):
 
     list_display = ("account", "state", "purpose", "created_at", "answer_by", "asked_by")
     list_filter = ("state",)
-    list_select_related = ("account", "asked_by")
+    list_select_related = ("account__terms", "asked_by")
     search_fields = ("account__public_id__exact", "public_id__exact")
     ordering = ("-state", "answer_by")
     acts: ClassVar[tuple[Act[TrialRequest], ...]] = (
@@ -183,7 +203,9 @@ class TrialRequestAdmin(ActsAdmin[TrialRequest]):
             can=_is_open,
             do=_grant,
             done=_("The trial is longer. The customer is told by mail."),
+            undo=NO_WAY_BACK,
             form=DaysForm,
+            is_rehearsed=True,
         ),
         Act(
             code="decline",
@@ -194,7 +216,9 @@ class TrialRequestAdmin(ActsAdmin[TrialRequest]):
             can=_is_open,
             do=_decline,
             done=_("The customer is told by mail."),
+            undo=_("It is not taken back, but the trial can still be made longer on the account’s page."),
             form=AnswerForm,
+            is_rehearsed=True,
         ),
     )
 

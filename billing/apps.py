@@ -19,6 +19,7 @@ class BillingConfig(AppConfig):
         from billing.dunning_cases import follow_hold
         from billing.history_words import register_history
         from billing.notices import register_notices
+        from billing.rehearsal import register_rehearsal
         from billing.subscriptions import put_on_free_plan
         from billing.trial_notices import register_trial_notices
         from billing.trial_panel import TRIAL_PANEL, trial_banner
@@ -28,6 +29,7 @@ class BillingConfig(AppConfig):
         register_notices()
         register_trial_notices()
         register_desk()
+        register_rehearsal()
         register_history()
         panels.register(TRIAL_PANEL)
         panels.register(PLAN_PANEL)

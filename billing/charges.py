@@ -3,12 +3,24 @@
 import datetime as dt
 from dataclasses import dataclass
 
+from django.db.models import TextChoices
+from django.utils.translation import gettext_lazy as _
+
 from accounts.errors import WrongState
 from accounts.events import By
 from billing.models import DunningCase, Subscription
 from billing.periods import add_local_days
 from billing.renewals import can_postpone, postpone_charge
 from billing.stripe_api import calling
+
+
+class Why(TextChoices):
+    """Why support moves a charge."""
+
+    ASKED = "asked", _("the customer asked for it")
+    SHORT = "short", _("the customer cannot pay on that day")
+    PROBLEM = "problem", _("something did not work")
+    OTHER = "other", _("something else")
 
 
 @dataclass(frozen=True)
@@ -55,8 +67,10 @@ def preview_postponed(subscription: Subscription, days: int) -> MovedCharge:
     return MovedCharge(subscription.renews_at, then, int(found.amount_due), str(found.currency).upper())
 
 
-def move_charge(subscription: Subscription, days: int, *, by: By, at: dt.datetime) -> None:
-    """Charge so many days later, as `renewals.postpone_charge` says."""
+def move_charge(
+    subscription: Subscription, days: int, *, by: By, at: dt.datetime, reason: str = Why.OTHER
+) -> None:
+    """Charge so many days later, as `renewals.postpone_charge` says; why is in the history."""
     if not can_move_charge(subscription, at=at):
         raise WrongState("There is no charge to move.")
-    postpone_charge(subscription, postponed(subscription, days), by=by, at=at, reason="support")
+    postpone_charge(subscription, postponed(subscription, days), by=by, at=at, reason=reason)

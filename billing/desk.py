@@ -4,7 +4,7 @@ import datetime as dt
 import re
 from typing import Any
 
-from django.db.models import Q, prefetch_related_objects
+from django.db.models import FilteredRelation, Q, prefetch_related_objects
 from django.utils.translation import gettext_lazy as _
 
 from accounts import desk
@@ -13,11 +13,12 @@ from accounts.models import Account
 from accounts.sharing import shared
 from billing.coming import subscription_entries
 from billing.dunning_coming import case_entries
-from billing.models import Customer, DunningCase, Instruction, Invoice, Refund
+from billing.models import Customer, DunningCase, Instruction, Invoice, Refund, TrialRequest
 from billing.subscriptions import subscriptions_of
 from billing.trial_rights import have_had_trial
 
 SHOWN = 12
+OPEN_REQUEST = Q(trial_requests__state=TrialRequest.State.OPEN)
 
 #: The beginning of a provider's number: where an account with it is found.
 NUMBERS = {
@@ -57,7 +58,8 @@ def subscription(account: Account, at: dt.datetime) -> dict[str, Any]:
     if case is not None:
         card_id = customer.card_id if customer else ""
         coming += case_entries(case, account.time_zone, card_id=card_id, at=at)
-    return {"subscriptions": found[:SHOWN], "customer": customer, "coming": coming}
+    request: TrialRequest | None = getattr(account, "open_request", None)
+    return {"subscriptions": found[:SHOWN], "customer": customer, "coming": coming, "request": request}
 
 
 def _invoices(account: Account) -> list[Invoice]:
@@ -101,8 +103,11 @@ def register_desk() -> None:
             template=f"{folder}/subscription.html",
             context=subscription,
         ),
-        load_with=["customer"],
-        read_with={"had_trial": lambda at: have_had_trial()},
+        load_with=["customer", "open_request"],
+        read_with={
+            "had_trial": lambda at: have_had_trial(),
+            "open_request": lambda at: FilteredRelation("trial_requests", condition=OPEN_REQUEST),
+        },
     )
     for code, order, title, context in (
         ("refunds", 30, _("Refunds"), refunds),

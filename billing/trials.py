@@ -276,11 +276,12 @@ def ask_for_time(account: Account, *, user: User, text: str, at: dt.datetime) ->
 
 @transaction.atomic
 def grant_request(
-    request: TrialRequest, days: int, *, reason: str, by: By, at: dt.datetime
+    request: TrialRequest, days: int, *, reason: str, by: By, at: dt.datetime, note: str = ""
 ) -> TrialExtension:
     """Yes: the clock runs again, and the trial is so many days longer from the later of its end and now."""
     _close(request, TrialRequest.State.GRANTED, "trial.request_granted", by=by, at=at)
-    return extend_trial(request.account, days, via=TrialExtension.Via.STAFF, reason=reason, by=by, at=at)
+    via = TrialExtension.Via.STAFF
+    return extend_trial(request.account, days, via=via, reason=reason, note=note, by=by, at=at)
 
 
 @transaction.atomic

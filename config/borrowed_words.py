@@ -7,7 +7,7 @@ our translation goes before theirs.
 
 from django.apps import apps
 from django.utils.functional import lazy
-from django.utils.translation import gettext, gettext_noop, ngettext_lazy
+from django.utils.translation import gettext, gettext_lazy, gettext_noop, ngettext_lazy
 
 #: Django's and allauth's, on forms that customers fill in.
 FORMS = (
@@ -151,6 +151,26 @@ ADMIN = (
 #: The apps, as the admin's breadcrumbs call them.
 APPS = (gettext_noop("Accounts"), gettext_noop("Billing"), gettext_noop("Offboarding"))
 
+#: What lists and breadcrumbs call one and several of these, which have no names or none that can be counted.
+MODELS = {
+    "accounts.Notice": (gettext_lazy("mail"), gettext_lazy("mails")),
+    "accounts.User": (gettext_lazy("person"), gettext_lazy("people")),
+    "billing.Incoming": (gettext_lazy("message from Stripe"), gettext_lazy("messages from Stripe")),
+    "billing.Instruction": (gettext_lazy("instruction to Stripe"), gettext_lazy("instructions to Stripe")),
+    "accounts.Terms": (gettext_lazy("version of the terms"), gettext_lazy("versions of the terms")),
+    "djstripe.Customer": (gettext_lazy("customer at Stripe"), gettext_lazy("customers at Stripe")),
+    "djstripe.Subscription": (
+        gettext_lazy("subscription at Stripe"),
+        gettext_lazy("subscriptions at Stripe"),
+    ),
+    "djstripe.Invoice": (gettext_lazy("invoice at Stripe"), gettext_lazy("invoices at Stripe")),
+    "djstripe.Charge": (gettext_lazy("charge at Stripe"), gettext_lazy("charges at Stripe")),
+    "djstripe.Refund": (gettext_lazy("refund at Stripe"), gettext_lazy("refunds at Stripe")),
+    "djstripe.Dispute": (gettext_lazy("dispute at Stripe"), gettext_lazy("disputes at Stripe")),
+    "djstripe.Product": (gettext_lazy("product at Stripe"), gettext_lazy("products at Stripe")),
+    "djstripe.Price": (gettext_lazy("price at Stripe"), gettext_lazy("prices at Stripe")),
+}
+
 #: Columns that the admin calls by their name in the database.
 COLUMNS = (
     gettext_noop("accepted at"),
@@ -174,16 +194,19 @@ COLUMNS = (
     gettext_noop("basis"),
     gettext_noop("billing ends at"),
     gettext_noop("billing reason"),
+    gettext_noop("body"),
     gettext_noop("cancellation"),
     gettext_noop("card fingerprint"),
     gettext_noop("card id"),
     gettext_noop("charge id"),
+    gettext_noop("chosen made at"),
     gettext_noop("claim until"),
     gettext_noop("closed at"),
     gettext_noop("closed reason"),
     gettext_noop("code"),
     gettext_noop("counts"),
     gettext_noop("created at"),
+    gettext_noop("created by"),
     gettext_noop("credit"),
     gettext_noop("currency"),
     gettext_noop("customer id"),
@@ -204,6 +227,7 @@ COLUMNS = (
     gettext_noop("due on"),
     gettext_noop("ended at"),
     gettext_noop("ending"),
+    gettext_noop("endpoint"),
     gettext_noop("ends at"),
     gettext_noop("error"),
     gettext_noop("event count"),
@@ -217,6 +241,7 @@ COLUMNS = (
     gettext_noop("first paid at"),
     gettext_noop("first sent at"),
     gettext_noop("free until"),
+    gettext_noop("gentle day"),
     gettext_noop("idempotency key"),
     gettext_noop("immediate start"),
     gettext_noop("invited by"),
@@ -227,6 +252,7 @@ COLUMNS = (
     gettext_noop("keeps access"),
     gettext_noop("kind"),
     gettext_noop("language"),
+    gettext_noop("last step on"),
     gettext_noop("lease token"),
     gettext_noop("lease until"),
     gettext_noop("lines"),
@@ -305,6 +331,7 @@ COLUMNS = (
     gettext_noop("test clock"),
     gettext_noop("text hash"),
     gettext_noop("token hash"),
+    gettext_noop("told at"),
     gettext_noop("unanswered"),
     gettext_noop("undo hash"),
     gettext_noop("undo until"),
@@ -315,6 +342,40 @@ COLUMNS = (
     gettext_noop("why none"),
     gettext_noop("withdrawn at"),
 )
+
+#: What staff read in place of a column's own name, which is too short to be understood beside others.
+LABELS = {
+    "accounts.Event.account_ref": gettext_lazy("our number of the account"),
+    "accounts.Event.seq": gettext_lazy("entry number"),
+    "accounts.Hold.placed_by": gettext_lazy("placed by"),
+    "accounts.JobRun.name": gettext_lazy("job"),
+    "accounts.JobRun.slot": gettext_lazy("planned for"),
+    "accounts.JobRun.due": gettext_lazy("was due"),
+    "accounts.JobRun.done": gettext_lazy("was done"),
+    "accounts.Notice.user": gettext_lazy("recipient"),
+    "accounts.Notice.address": gettext_lazy("address, if not a member"),
+    "accounts.Notice.unanswered": gettext_lazy("times that the mail service did not answer"),
+    "accounts.Notice.window_from": gettext_lazy("from (earliest)"),
+    "accounts.Notice.window_to": gettext_lazy("to (latest)"),
+    "accounts.User.is_superuser": gettext_lazy("may do everything"),
+    "accounts.WebhookDelivery.body": gettext_lazy("message"),
+    "accounts.WebhookDelivery.endpoint": gettext_lazy("sent to"),
+    "accounts.WebhookEndpoint.is_active": gettext_lazy("gets messages"),
+    "billing.DunningCase.chosen_made_at": gettext_lazy("when the customer chose it"),
+    "billing.DunningCase.closed_reason": gettext_lazy("why it was closed"),
+    "billing.DunningCase.end_at": gettext_lazy("last day to pay"),
+    "billing.DunningCase.end_action": gettext_lazy("how it ended"),
+    "billing.DunningCase.last_step_on": gettext_lazy("day of the last step"),
+    "billing.DunningCase.told_at": gettext_lazy("first mail about it"),
+    "billing.Incoming.done_at": gettext_lazy("applied"),
+    "billing.Incoming.event_id": gettext_lazy("number at Stripe"),
+    "billing.Incoming.object_id": gettext_lazy("what it is about"),
+    "billing.Instruction.first_sent_at": gettext_lazy("first sent"),
+    "billing.Refund.moved_at": gettext_lazy("date at Stripe"),
+    "billing.TrialExtension.actor": gettext_lazy("made by"),
+    "billing.TrialExtension.created_at": gettext_lazy("made on"),
+    "billing.TrialExtension.via": gettext_lazy("who gave it"),
+}
 
 _in_words = lazy(gettext, str)
 
@@ -331,3 +392,10 @@ def name_columns() -> None:
             for field in model._meta.concrete_fields:
                 if isinstance(field.verbose_name, str):
                     field.verbose_name = _in_words(field.verbose_name)
+    for label, words in LABELS.items():
+        named, _dot, column = label.rpartition(".")
+        apps.get_model(named)._meta.get_field(column).verbose_name = words
+    apps.get_app_config("djstripe").verbose_name = gettext_lazy("Mirror of Stripe")
+    for label, (one, several) in MODELS.items():
+        options = apps.get_model(label)._meta
+        options.verbose_name, options.verbose_name_plural = one, several

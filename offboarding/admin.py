@@ -5,8 +5,10 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import URLPattern, path
+from django.utils.translation import gettext_lazy as _
 
 from accounts.admin.base import DeskAdmin, ReadOnlyAdmin
+from accounts.templatetags.terms_format import format_money
 from offboarding import staff
 from offboarding.models import Cancellation, Closure, Erasure, ExitReason, Export, Reservation
 
@@ -66,9 +68,14 @@ class ClosureAdmin(ReadOnlyAdmin[Closure]):
 class ReservationAdmin(ReadOnlyAdmin[Reservation]):
     """Refunds that free days keep."""
 
-    list_display = ("cancellation", "amount", "currency", "free_until", "deadline_at", "status")
+    amounts = ("amount",)
+    list_display = ("cancellation", "money", "free_until", "deadline_at", "status")
     list_filter = ("status",)
     list_select_related = ("cancellation",)
+
+    @admin.display(description=_("amount"), ordering="amount")
+    def money(self, row: Reservation) -> str:
+        return format_money(row.amount, row.currency)
 
 
 @admin.register(Export)
@@ -95,4 +102,5 @@ class ErasureAdmin(ReadOnlyAdmin[Erasure]):
     """What was erased, when, and what the law keeps."""
 
     list_display = ("account_ref", "due_on", "started_at", "finished_at", "step")
+    exclude = ("lease_token", "lease_until")
     search_fields = ("account_ref__exact",)

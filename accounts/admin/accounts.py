@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts import clock, desk
 from accounts.admin.base import Act, ActsAdmin, ReadOnlyAdmin
 from accounts.admin.mails import MailPages
+from accounts.history import in_words, names_in, with_names
 from accounts.models import Account, Event
 
 
@@ -76,6 +77,7 @@ class AccountAdmin(MailPages, ActsAdmin[Account]):
             "title": account.name,
             "opts": self.opts,
             "account": account,
+            "original": account,  # named in the breadcrumb
             "acts": acts,
             "at": at,
             "main": [{"section": s, "context": c} for s, c in parts if not s.is_aside],
@@ -88,6 +90,15 @@ class AccountAdmin(MailPages, ActsAdmin[Account]):
 class EventAdmin(ReadOnlyAdmin[Event]):
     """The history as it is stored; in words it is on the account's page."""
 
-    list_display = ("at", "account_ref", "seq", "kind", "actor", "subject")
+    list_display = ("at", "account_ref", "what", "actor", "kind")
+    fields = ("at", "account_ref", "seq", "what", "actor", "actor_ref", "kind", "subject", "facts")
     list_filter = ("actor",)
     search_fields = ("account_ref__exact", "subject__exact")
+    search_help_text = _("Our number of an account, or of what happened to")
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Event]":
+        return with_names(super().get_queryset(request))
+
+    @admin.display(description=_("what happened"))
+    def what(self, event: Event) -> str:
+        return in_words(event, names_in(event))

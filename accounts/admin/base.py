@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from allauth.core.exceptions import ReauthenticationRequired
 from django.conf import settings
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
@@ -25,6 +25,8 @@ from accounts.errors import NotAllowed, WrongState
 from accounts.events import By
 from accounts.models import Account, Member, User
 from accounts.reauthentication import is_fresh
+from accounts.rehearsal import rehearse
+from accounts.templatetags.terms_format import day, format_money
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin
@@ -98,8 +100,27 @@ class DeskAdmin(ModelAdmin[M]):
         return False
 
 
+def _as_money(name: str, label: "StrOrPromise") -> Callable[[Any], str]:
+    @admin.display(description=label, empty_value="–")
+    def amount(row: Any) -> str:
+        return format_money(getattr(row, name), row.currency) if row.currency else ""
+
+    return amount
+
+
 class ReadOnlyAdmin(DeskAdmin[M]):
-    """Facts and histories: to be looked at. What may be done to them are acts, each a verb."""
+    """Facts and histories: to be looked at. What may be done to them are acts, each a verb.
+
+    `amounts` names the columns that hold minor units of the row's currency.
+    """
+
+    amounts: ClassVar[tuple[str, ...]] = ()
+
+    def get_fields(self, request: HttpRequest, obj: M | None = None) -> Any:
+        """Amounts as people read them, in the place of the columns that hold them."""
+        labels = {field.name: field.verbose_name for field in self.opts.concrete_fields}
+        shown: dict[Any, Any] = {name: _as_money(name, labels[name]) for name in self.amounts}
+        return [shown.get(name, name) for name in super().get_fields(request, obj)]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -112,7 +133,9 @@ class ReadOnlyAdmin(DeskAdmin[M]):
 class Act(Generic[M]):
     """One thing staff may do to a row: a question before it, then one verb.
 
-    `can` is the verb's own question; `do` gets the row, who acts, when, and the answers of `form`.
+    `can` is the verb's own question; `do` gets the row, who acts, when, and the answers of `form`, and may
+    return what came of it in words, in place of `done`. `undo` says what way there is back. With
+    `is_rehearsed` a page between the question and the act shows what it would change in the account.
     """
 
     code: str
@@ -121,10 +144,23 @@ class Act(Generic[M]):
     button: "StrOrPromise"
     permission: str
     can: Callable[[M, dt.datetime], bool]
-    do: Callable[[M, By, dt.datetime, dict[str, Any]], None]
+    do: Callable[[M, By, dt.datetime, dict[str, Any]], str | None]
     done: "StrOrPromise"
+    undo: "StrOrPromise" = ""
     form: type[Form] = Form
     is_grave: bool = False
+    is_rehearsed: bool = False
+
+
+def _answers(form: Form) -> list[tuple["StrOrPromise", str]]:
+    """What was answered, as it was read."""
+    found: list[tuple[StrOrPromise, str]] = []
+    for field in form:
+        value = form.cleaned_data.get(field.name)
+        labels = dict(getattr(field.field, "choices", ()))
+        words = day(value) if isinstance(value, dt.date) else str(labels.get(value, value))
+        found.append((field.label, words))
+    return found
 
 
 class ActsAdmin(ReadOnlyAdmin[M]):
@@ -178,17 +214,28 @@ class ActsAdmin(ReadOnlyAdmin[M]):
     def _ask_and_do(self, request: HttpRequest, act: Act[M], row: M) -> HttpResponse:
         form = act.form(request.POST if request.method == "POST" else None)
         back = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[row.pk])
+        context: dict[str, Any] = {"act": act, "row": row, "form": form, "back": back}
+        account = row if isinstance(row, Account) else getattr(row, "account", None)
+        timezone.activate(account.zone if account else settings.COMPANY_TIME_ZONE)
         if request.method == "POST" and form.is_valid():
+            at, by = clock.now(), By.staff(cast(User, request.user))
             try:
-                act.do(row, By.staff(cast(User, request.user)), clock.now(), form.cleaned_data)
+                if act.is_rehearsed and "confirmed" not in request.POST:
+                    meaning = rehearse(
+                        cast(Account, account).pk, lambda: act.do(row, by, at, form.cleaned_data), at=at
+                    )
+                    context |= {"meaning": meaning, "answers": _answers(form)}
+                    return self.page(request, "admin/desk/sure.html", act.title, **context)
+                came = act.do(row, by, at, form.cleaned_data)
             except ValidationError as error:
-                messages.error(request, " ".join(error.messages))
+                form.add_error(None, error)
             except (WrongState, NotAllowed):
-                messages.error(request, _("That is not possible any more. Nothing was done."))
+                messages.error(request, _("That is not possible (any more). Nothing was done."))
+                return redirect(back)
             else:
-                messages.success(request, str(act.done))
-            return redirect(back)
-        return self.page(request, "admin/desk/ask.html", act.title, act=act, row=row, form=form, back=back)
+                messages.success(request, came or str(act.done))
+                return redirect(back)
+        return self.page(request, "admin/desk/ask.html", act.title, **context)
 
     def page(
         self, request: HttpRequest, template: str, title: "StrOrPromise", **context: Any
@@ -196,4 +243,5 @@ class ActsAdmin(ReadOnlyAdmin[M]):
         """A page of our own inside the admin site."""
         request.current_app = self.admin_site.name
         common = self.admin_site.each_context(request) | {"title": title, "opts": self.opts}
+        common["original"] = context.get("row")  # named in the breadcrumb
         return TemplateResponse(request, template, common | context)

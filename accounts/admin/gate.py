@@ -44,6 +44,7 @@ class ApiKeyAdmin(ActsAdmin[ApiKey]):
             can=_is_live,
             do=_revoke,
             done=_("It opens nothing any more."),
+            undo=_("There is no way back: the owners make another key on their page."),
             is_grave=True,
         ),
     )

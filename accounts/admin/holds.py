@@ -5,6 +5,8 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts import holds
@@ -12,14 +14,27 @@ from accounts.admin.accounts import AccountAdmin
 from accounts.admin.base import Act, ActsAdmin
 from accounts.events import By
 from accounts.models import Account, Hold, User
+from accounts.templatetags.terms_format import moment
+
+#: Asking for more time puts a hold on by itself; staff do not choose that.
+REASONS = [choice for choice in Hold.Reason.choices if choice[0] != Hold.Reason.REQUEST]
 
 
 class HoldForm(forms.Form):
     """Why everything stands still, and until the end of which day."""
 
-    reason = forms.ChoiceField(label=_("Why?"), choices=Hold.Reason.choices)
-    until = forms.DateField(label=_("Until the end of"), widget=forms.DateInput(attrs={"type": "date"}))
-    note = forms.CharField(label=_("Note for colleagues"), max_length=500, required=False)
+    reason = forms.ChoiceField(label=_("Why?"), choices=REASONS)
+    until = forms.DateField(
+        label=_("Until the end of"),
+        help_text=_("A day of the customer’s own calendar, within the days that the terms allow."),
+        widget=forms.DateInput(attrs={"type": "date"}),
+    )
+    note = forms.CharField(
+        label=_("Note for colleagues"),
+        help_text=_("The customer never sees it."),
+        max_length=500,
+        required=False,
+    )
 
 
 def end_of_day(account: Account, day: dt.date) -> dt.datetime:
@@ -27,16 +42,25 @@ def end_of_day(account: Account, day: dt.date) -> dt.datetime:
     return dt.datetime.combine(day, dt.time(23, 59, 59), account.zone).astimezone(dt.UTC)
 
 
-def _place(account: Account, by: By, at: dt.datetime, answers: dict[str, Any]) -> None:
+def _place(account: Account, by: By, at: dt.datetime, answers: dict[str, Any]) -> str:
+    most, until = account.terms.hold_max_days, end_of_day(account, answers["until"])
+    if not at < until <= at + dt.timedelta(days=most):
+        raise ValidationError(
+            gettext(
+                "Choose a day from today on, at most %(days)d days ahead: so say the terms of this account."
+            )
+            % {"days": most}
+        )
     holds.place_hold(
         account,
         reason=answers["reason"],
-        until=end_of_day(account, answers["until"]),
+        until=until,
         note=answers["note"],
         placed_by=User.objects.get(public_id=by.ref),
         by=by,
         at=at,
     )
+    return gettext("Everything stands still until %(moment)s.") % {"moment": moment(until)}
 
 
 def _end(hold: Hold, by: By, at: dt.datetime, answers: dict[str, Any]) -> None:
@@ -53,7 +77,9 @@ AccountAdmin.add_act(
         can=lambda account, at: holds.can_hold(account, at=at),
         do=_place,
         done=_("Everything stands still until then."),
+        undo=_("The way back: end the hold on this account’s page, at any time."),
         form=HoldForm,
+        is_rehearsed=True,
     )
 )
 
@@ -77,5 +103,7 @@ class HoldAdmin(ActsAdmin[Hold]):
             can=lambda hold, at: hold.starts_at <= at < hold.ends_at,
             do=_end,
             done=_("The clock runs again."),
+            undo=_("Another hold can be placed on the account’s page."),
+            is_rehearsed=True,
         ),
     )

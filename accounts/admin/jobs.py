@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy
 from accounts import clock, jobs
 from accounts.admin.base import ReadOnlyAdmin, require_fresh
 from accounts.events import By
-from accounts.job_board import read_board, turns
+from accounts.job_board import read_board, skip_words, turns
 from accounts.models import JobRun, JobSwitch, User
 
 MAY_SWITCH = "accounts.change_jobswitch"
@@ -38,9 +38,23 @@ class SwitchForm(forms.Form):
 class JobRunAdmin(ReadOnlyAdmin[JobRun]):
     """Every run that is still recorded; the page above it shows the jobs side by side."""
 
-    list_display = ("name", "slot", "started_at", "seconds", "due", "done", "skipped", "was_off", "error")
+    list_display = ("title", "started_at", "seconds", "due", "done", "waited", "was_off", "error")
+    fields = (
+        "title",
+        "name",
+        "slot",
+        "was_off",
+        "started_at",
+        "finished_at",
+        "seconds",
+        "due",
+        "done",
+        "waited",
+        "error",
+    )
     list_filter = ("was_off",)
     search_fields = ("name", "error")
+    search_help_text = gettext_lazy("Name of a job, or its error")
     ordering: ClassVar[Any] = ("-started_at", "-pk")
 
     def get_urls(self) -> list[URLPattern]:
@@ -50,6 +64,15 @@ class JobRunAdmin(ReadOnlyAdmin[JobRun]):
             path("board/<str:name>/switch/", wrap(self.switch_view), name="accounts_jobrun_switch"),
             *super().get_urls(),
         ]
+
+    @admin.display(description=gettext_lazy("job"), ordering="name")
+    def title(self, run: JobRun) -> str:
+        job = jobs.jobs().get(run.name)
+        return str(job.title) if job else run.name
+
+    @admin.display(description=gettext_lazy("had to wait"), empty_value="–")
+    def waited(self, run: JobRun) -> str:
+        return ", ".join(f"{number}: {skip_words(code)}" for code, number in run.skipped.items()) or "–"
 
     def board_view(self, request: HttpRequest) -> HttpResponse:
         """Each job: what it did last, how long it takes, what is due now. GET only."""

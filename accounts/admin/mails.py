@@ -45,7 +45,26 @@ class NoticeAdmin(ActsAdmin[Notice]):
     list_filter = ("status", "outcome", ("handled_at", admin.EmptyFieldListFilter))
     list_select_related = ("account", "user")
     search_fields = ("message_id", "account__public_id__exact", "user__email__exact")
-    exclude = ("lease_token", "lease_until", "recipient", "rule_ids")
+    search_help_text = gettext_lazy("E-mail address, our number of an account, or number of a message")
+    fields = (
+        "title",
+        "account",
+        "user",
+        "address",
+        "status",
+        "why",
+        "window_from",
+        "window_to",
+        "sent_at",
+        "outcome",
+        "outcome_at",
+        "attempts",
+        "unanswered",
+        "handled_at",
+        "message_id",
+        "kind",
+        "created_at",
+    )
     acts: ClassVar[tuple[Act[Notice], ...]] = (
         Act(
             code="seen-to",
@@ -59,6 +78,7 @@ class NoticeAdmin(ActsAdmin[Notice]):
             can=lambda notice, at: notice.status == Notice.Status.FAILED and notice.handled_at is None,
             do=_see_to,
             done=gettext_lazy("It does not wait for a person any more."),
+            undo=gettext_lazy("It stays in the list of mails, with the day on which you said so."),
         ),
     )
 
@@ -106,6 +126,7 @@ class Question:
     text: str
     button: str
     is_grave: bool = False
+    is_rehearsed: bool = False
 
 
 class MailPages:

@@ -121,7 +121,7 @@ class Notice(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.kind
+        return self.kind.replace("_", " ")
 
 
 class Suppression(models.Model):

@@ -41,7 +41,10 @@ def test_support_sees_the_queue_and_has_the_card_tried(noon, desk):
         b"Try the card now" in desk.get(reverse("admin:billing_dunningcase_change", args=[case.pk])).content
     )
     assert desk.get(reverse("admin:billing_dunningcase_changelist") + "?status=open").status_code == 200
-    assert desk.post(act("dunningcase", case, "retry")).status_code == 302
+    asked = desk.post(act("dunningcase", case, "retry")).content.decode()
+    assert "attempt to charge an unpaid invoice: €29.00" in asked
+    assert not case.attempts.exists()
+    assert desk.post(act("dunningcase", case, "retry"), {"confirmed": "yes"}).status_code == 302
     run_worker()
 
     account.refresh_from_db()
@@ -54,7 +57,11 @@ def test_support_writes_off_with_a_reason(noon, desk):
     case = the_case(account)
 
     assert desk.post(act("dunningcase", case, "write_off"), {"reason": ""}).status_code == 200
-    desk.post(act("dunningcase", case, "write_off"), {"reason": "A long-standing customer"})
+    why = {"reason": "A long-standing customer"}
+    asked = desk.post(act("dunningcase", case, "write_off"), why).content.decode()
+    assert "no end is set" in asked
+    assert the_case(account).status == "open"
+    desk.post(act("dunningcase", case, "write_off"), why | {"confirmed": "yes"})
     run_worker()
 
     account.refresh_from_db()
@@ -70,15 +77,15 @@ def test_support_moves_the_next_charge_and_sees_before_what_it_means(noon, desk)
     row = make_subscription(account)
     url = act("subscription", row, "postpone")
 
-    page = desk.post(url, {"days": "10"}).content.decode()
+    page = desk.post(url, {"days": "10", "reason": "asked"}).content.decode()
     assert "€29.00" in page
     assert Subscription.objects.get(pk=row.pk).period_end == row.period_end
-    desk.post(url, {"days": "10", "confirmed": "yes"})
+    desk.post(url, {"days": "10", "reason": "asked", "confirmed": "yes"})
     run_worker()
 
     moved = Subscription.objects.get(pk=row.pk)
     assert moved.period_end - row.period_end == dt.timedelta(days=10)
-    assert desk.post(url, {"days": "31"}).status_code == 302
+    assert "From 1 to 30" in desk.post(url, {"days": "31", "reason": "asked"}).content.decode()
 
 
 def test_a_hold_moves_every_day_and_tells_so(noon, desk):

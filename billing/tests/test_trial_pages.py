@@ -7,13 +7,22 @@ from django.contrib.auth.models import Group
 from django.core import mail
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.errors import WrongState
 from accounts.events import By
 from accounts.models import Account, Event, Hold, Member, Notice
 from accounts.notices import kinds, render_notice
+from accounts.templatetags.terms_format import moment
 from accounts.tests.worlds import make_account, make_terms, make_user, owner_of
-from billing.models import Subscription, TrialExtension, TrialRequest
+from billing.models import (
+    Instruction,
+    Subscription,
+    TrialAllowance,
+    TrialExtension,
+    TrialRequest,
+    TrialStep,
+)
 from billing.renewals import RENEWS
 from billing.subscriptions import start_trial
 from billing.tests.trial_worlds import DAY, MONDAY, live_on, make_free_plan, make_local_plan, make_trial
@@ -209,7 +218,40 @@ def staff(monkeypatch, clock):
 def act(client, model, pk, code, **answers):
     path = reverse(f"admin:{model}_act", args=[pk, code])
     assert client.get(path).status_code == 200
-    return client.post(path, answers)
+    before = everything()
+    client.post(path, answers)  # shows what it would mean
+    assert everything() == before
+    return client.post(path, answers | {"confirmed": "yes"})
+
+
+def everything():
+    """Every row that a verb of support could write, and the dates that it could move."""
+    models = (Event, Notice, Hold, TrialExtension, TrialRequest, TrialStep, TrialAllowance, Instruction)
+    rows = [list(model.objects.order_by("pk").values()) for model in models]
+    return [*rows, list(Account.objects.values()), list(Subscription.objects.values())]
+
+
+def test_what_an_act_means_is_shown_before_it_with_both_dates_and_every_mail(staff):
+    trial = make_trial()
+    path = reverse("admin:accounts_account_act", args=[trial.account_id, "extend_trial"])
+    shown = staff.post(path, {"days": 5, "reason": "no_time", "note": "Rang us."}).context["meaning"]
+    too_many = staff.post(path, {"days": 99, "reason": "no_time", "confirmed": "yes"}).content.decode()
+    moved = {change.label: (change.now, change.then) for change in shown.changes}
+    told = dict(shown.leaving)
+    done = staff.post(
+        path, {"days": 5, "reason": "no_time", "note": "Rang us.", "confirmed": "yes"}, follow=True
+    )
+
+    now, then = moved["The trial ends"]
+    timezone.activate(trial.account.zone)
+    assert moved["Access until"][0] != moved["Access until"][1]
+    assert [mail.split(",")[0] for mail in told["Mails that are sent"]] == ["Your trial is longer"]
+    assert told["What Stripe is told"] == []
+    assert "Between 1 and 30 days" in too_many
+    trial.refresh_from_db()
+    assert (now, then) == (moment(END), moment(trial.trial_end))
+    assert then in done.content.decode()
+    assert TrialExtension.objects.get().note == "Rang us."
 
 
 def test_support_extends_moves_holds_and_ends_a_hold(staff):

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.dateparse import parse_datetime
 
 from accounts import clock
+from accounts.job_board import skip_words
 from accounts.jobs import Outcome, is_off, jobs, start_job, what_is_due
 
 
@@ -29,9 +30,9 @@ class Command(BaseCommand):
         if options["dry_run"]:
             found = what_is_due(job, at=at)
             if found is None:
-                self.stdout.write(f"{job.name} cannot say beforehand what is due")
+                self.stdout.write(f"{job.name} cannot say beforehand what is due. Nothing was changed.")
             else:
-                self._say(f"{job.name} would find {found.due} due", found)
+                self._say(f"{job.name} would find {found.due} due. Nothing was changed.", found)
             return
         if is_off(job):
             raise CommandError(f"{job.name} is switched off. Turn it on on the page of jobs in admin.")
@@ -41,7 +42,7 @@ class Command(BaseCommand):
     def _say(self, sentence: str, outcome: Outcome) -> None:
         self.stdout.write(sentence)
         for reason, number in sorted(outcome.skipped.items()):
-            self.stdout.write(f"    {number} skipped: {reason}")
+            self.stdout.write(f"    {number} left for later: {skip_words(reason)}")
 
     def _moment(self, given: str | None, *, is_dry_run: bool) -> dt.datetime:
         """Now, or the moment given: one of the future only where nothing is changed by it."""
