@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
-from django.utils import translation
+from django.utils import timezone, translation
 
 from accounts import mail
 from accounts.arbiter import Category, Verdict, decide
@@ -252,7 +252,8 @@ def render_notice(notice: Notice, *, at: dt.datetime, language: str = "") -> mai
     """Subject, text and HTML with the facts of this moment, in the recipient's language or another."""
     language = language or (notice.user.language if notice.user else notice.account.language)
     zone = notice.account.zone
-    with translation.override(language):
+    # What a kind works out for its mail is said in the reader's language and zone, too.
+    with translation.override(language), timezone.override(zone):
         context = {"notice": notice, "account": notice.account, "user": notice.user, "zone": zone, "at": at}
         return mail.render_message(
             notice.kind,

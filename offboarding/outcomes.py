@@ -125,12 +125,13 @@ def decide_outcome(terms: LeavingTerms, facts: Situation, ending: str) -> Outcom
 def act_of(ending: str, start: str, *, keeps_access: bool) -> Act:
     """The name follows what is executed: nobody stops *now* who keeps access for weeks."""
     if ending == Ending.STOP_RENEWING:
-        return {
+        acts: dict[str, Act] = {
             Start.FREE: Act.CLOSE_TODAY,
             Start.TRIAL: Act.LEAVE_WITH_TRIAL,
             Start.TRIAL_CARD: Act.LEAVE_WITH_TRIAL,
             Start.TRIAL_OVER: Act.LEAVE_WITH_GRACE,
-        }.get(Start(start), Act.STOP_RENEWING)
+        }
+        return acts.get(start, Act.STOP_RENEWING)
     return Act.REFUND_NOW if keeps_access else Act(ending)
 
 

@@ -110,7 +110,7 @@ def store_quote(account: Account, facts: Situation, outcome: Outcome, *, at: dt.
 
 def act_of_quote(quote: Quote) -> Act:
     """What was shown and chosen, by what it does."""
-    return act_of(quote.ending, str(quote.facts["start"]), keeps_access=quote.keeps_access)
+    return act_of(quote.ending, str(quote.facts.get("start")), keeps_access=quote.keeps_access)
 
 
 def situation_of(quote: Quote) -> Situation:
