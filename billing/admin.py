@@ -22,10 +22,11 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts import clock
-from accounts.admin.base import Act, ActsAdmin, DeskAdmin, ReadOnlyAdmin
+from accounts.admin.base import Act, ActsAdmin, ReadOnlyAdmin
 from accounts.errors import WrongState
 from accounts.events import By
 from accounts.templatetags.terms_format import day, format_money
+from billing.admin_prices import PlanPrices
 from billing.charges import Why, can_move_charge, move_charge, postponed, preview_postponed
 from billing.declines import explain_decline
 from billing.dunning_attempts import can_retry_now, retry_now
@@ -421,7 +422,7 @@ class CustomerAdmin(ReadOnlyAdmin[Customer]):
 
 
 @admin.register(Plan)
-class PlanAdmin(DeskAdmin[Plan]):
+class PlanAdmin(PlanPrices):
     """For superusers: what can be bought. The price itself is the provider's and stays with its plan."""
 
     list_display = ("code", "name_en", "price", "interval", "trial_days", "is_active")

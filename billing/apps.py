@@ -19,7 +19,11 @@ class BillingConfig(AppConfig):
         from billing.dunning_cases import follow_hold
         from billing.history_words import register_history
         from billing.notices import register_notices
+        from billing.price_audit import register_price_invariants
+        from billing.price_following import follow_payment, follow_subscription
+        from billing.price_notices import register_price_notices
         from billing.rehearsal import register_rehearsal
+        from billing.signals import payment_received, subscription_changed
         from billing.subscriptions import put_on_free_plan
         from billing.trial_notices import register_trial_notices
         from billing.trial_panel import TRIAL_PANEL, trial_banner
@@ -28,6 +32,7 @@ class BillingConfig(AppConfig):
 
         register_notices()
         register_trial_notices()
+        register_price_notices()
         register_desk()
         register_rehearsal()
         register_history()
@@ -40,5 +45,8 @@ class BillingConfig(AppConfig):
         account_opened.connect(put_on_free_plan, dispatch_uid="billing.free_plan")
         hold_changed.connect(replan_when_held, dispatch_uid="billing.trials_held")
         hold_changed.connect(follow_hold, dispatch_uid="billing.dunning")
+        subscription_changed.connect(follow_subscription, dispatch_uid="billing.prices")
+        payment_received.connect(follow_payment, dispatch_uid="billing.prices_after_trial")
         audit_checks.register_invariants()
         trial_audit.register_invariants()
+        register_price_invariants()

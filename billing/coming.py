@@ -20,11 +20,12 @@ from billing.trial_steps import MAIL_OF
 
 
 def live_subscription(account: Account) -> Subscription | None:
-    """The one that runs, with its plan, its pauses and the account's customer; once for a page.
+    """The one that runs, with its plan, its pauses, its planned price and the account's customer; once for a
+    page.
 
     Two queries.
     """
-    rows = Subscription.objects.live().filter(account=account)
+    rows = Subscription.objects.live().filter(account=account).with_planned_price()
     rows = rows.select_related("plan", "account__customer").prefetch_related("pauses")
     return shared(account, "billing.live_subscription", rows.first)
 
@@ -75,8 +76,9 @@ def subscription_entries(
     case: DunningCase | None = None,
     with_mails: bool = True,
 ) -> list[CalendarEntry]:
-    """What is to come of one live subscription; with `pauses` prefetched no query, or one on trial."""
-    entries = [*_pauses(row, url), *_charges(row, url, case), *_ends(row, url)]
+    """What is to come of one live subscription; read `with_planned_price` and `pauses` no query, or one on
+    trial."""
+    entries = [*_pauses(row, url), *_charges(row, url, case), *_prices(row, url), *_ends(row, url)]
     if row.status == Subscription.Status.TRIALING and row.first_paid_at is None:
         entries += _trial(row, url, with_mails=with_mails)
     return [entry for entry in entries if entry.at > at]
@@ -86,7 +88,7 @@ def _charges(row: Subscription, url: str, case: DunningCase | None) -> Iterable[
     when = row.renews_at
     if when is None or _pause_at(row, when) is not None or is_ended(case):
         return
-    amount = format_money(row.plan.amount, row.plan.currency)
+    amount = format_money(row.price_at_renewal, row.plan.currency)
     first = row.status == Subscription.Status.TRIALING and row.first_paid_at is None
     sentence = _("First charge for %(plan)s: %(amount)s") if first else _("%(plan)s renews: %(amount)s")
     why = _("The price of your plan, before tax, discounts and credit.")
@@ -136,6 +138,26 @@ def _access_ends(row: Subscription, step: TrialStep, url: str) -> CalendarEntry:
         text = _("Access is turned off")
         why = _("Where you choose no plan by then. Nothing of yours is lost, and nothing is charged.")
     return CalendarEntry(at=step.due_at, text=text, why=why, url=url)
+
+
+def _prices(row: Subscription, url: str) -> Iterable[CalendarEntry]:
+    """Another price, on the day of the first charge at it."""
+    planned = row.planned_price
+    if planned is None or row.cancel_at is not None:
+        return
+    amounts = {
+        "plan": row.plan.name,
+        "new": format_money(planned.amount_after, planned.currency),
+        "old": format_money(planned.amount_before, planned.currency),
+    }
+    yield CalendarEntry(
+        at=planned.takes_at,
+        text=_("From this charge on %(plan)s costs %(new)s instead of %(old)s") % amounts,
+        why=_("The price rises for this plan. You are told by mail before, and can stop until then.")
+        if planned.is_rise
+        else _("The price falls for this plan. You need do nothing."),
+        url=reverse("leave", args=[row.account.public_id]) if url and planned.is_rise else url,
+    )
 
 
 def _ends(row: Subscription, url: str) -> Iterable[CalendarEntry]:

@@ -29,6 +29,14 @@ classify(
     key="code",
 )
 classify(
+    "billing.PriceChange",
+    NOT_PERSONAL,
+    hidden="""id public_id from_plan to_plan effective_from reason actor actor_ref created_at withdrawn_at
+        withdrawn_by withdrawn_reason spread_to spread_at""",
+    because=_("What a plan costs from which day, which of our staff planned it, and why."),
+    key="public_id",
+)
+classify(
     "billing.Customer",
     KEEP,
     name="payment_customer",
@@ -177,6 +185,16 @@ classify(
     path="case__account",
     exported="case at outcome reason",
     hidden="id day card_id instruction",
+)
+classify(
+    "billing.PlannedPrice",
+    DELETE,
+    name="planned_prices",
+    path="account",
+    exported="""public_id subscription amount_before amount_after currency takes_at state reason told_at
+        set_at closed_at created_at""",
+    hidden="id change account next_at",
+    key="public_id",
 )
 classify(
     "billing.Instruction",

@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.history import Facts, Formatter, choice, day, moment, money, number, phrase, register
 from accounts.models import Terms
 from billing.declines import explain_decline
-from billing.models import Plan, TrialExtension
+from billing.models import Plan, PlannedPrice, TrialExtension
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise as StrOrPromise
@@ -49,6 +49,7 @@ def _decline(fact: str) -> Formatter:
 def register_history() -> None:
     """Give every kind of billing's its sentence; called from `AppConfig.ready`."""
     _register_subscriptions()
+    _register_prices()
     _register_trials()
     _register_money()
     _register_refunds()
@@ -81,6 +82,19 @@ def _register_subscriptions() -> None:
     register("pause.ended", _("The pause is over."))
     register(
         "subscription.plan_changed", _("From the next renewal on the plan is %(plan)s."), plan=_plan("plan")
+    )
+
+
+def _register_prices() -> None:
+    words = {"amount": money("amount"), "before": money("before"), "since": day("since")}
+    register("price.planned", _("From the renewal on %(since)s: %(amount)s instead of %(before)s."), **words)
+    register("price.set", _("The renewal on %(since)s is charged at %(amount)s."), **words)
+    register("price.changed", _("The price is %(amount)s now, until then it was %(before)s."), **words)
+    register(
+        "price.dropped",
+        _("The price stays at %(before)s for the renewal on %(since)s: %(reason)s."),
+        reason=choice("reason", PlannedPrice.Reason),
+        **words,
     )
 
 

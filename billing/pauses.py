@@ -12,6 +12,7 @@ from accounts.models import Account
 from accounts.recipients import payers
 from billing import periods
 from billing.models import Pause, Subscription
+from billing.prices import price_until_renewal
 from billing.subscriptions import steer_subscription
 
 
@@ -87,7 +88,15 @@ def end_pause(pause: Pause, *, by: By, at: dt.datetime) -> None:
     subscription = pause.subscription
     began = pause.starts_at <= at
     _close(pause, Pause.Status.ENDED if began else Pause.Status.CANCELLED, by=by, at=at)
-    steer_subscription(subscription, ends="never", paid_end="now" if began else pause.starts_at, by=by, at=at)
+    steer_subscription(
+        subscription,
+        ends="never",
+        paid_end="now" if began else pause.starts_at,
+        # What is charged today comes before the day that was announced for another price.
+        price=price_until_renewal(subscription),
+        by=by,
+        at=at,
+    )
 
 
 @transaction.atomic

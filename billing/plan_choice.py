@@ -13,6 +13,7 @@ from accounts.models import Account
 from accounts.templatetags.terms_format import day, format_money
 from billing.coming import is_ended, unpaid_case, waits_for_payment
 from billing.models import DunningCase, Plan, Subscription
+from billing.prices import successors
 from billing.subscriptions import change_plan, end_local, free_until, start_free_plan, start_trial
 from billing.trial_rights import had_trial
 
@@ -77,10 +78,8 @@ def way_to(plan: Plan, live: Subscription | None, *, had_trial: bool) -> Way:
 def offer_plans(account: Account, *, at: dt.datetime) -> list[Offer]:
     """Every plan on offer in the account's currency, cheapest first."""
     live, used, case = live_subscription(account), had_trial(account), unpaid_case(account)
-    return [
-        _offer(account, plan, way_to(plan, live, had_trial=used), live, case, at)
-        for plan in Plan.objects.on_offer(account.currency)
-    ]
+    plans = Plan.objects.open_to(account, at).exclude(pk__in=successors(live.plan) if live else ())
+    return [_offer(account, plan, way_to(plan, live, had_trial=used), live, case, at) for plan in plans]
 
 
 @transaction.atomic
@@ -89,7 +88,8 @@ def take_plan(account: Account, plan: Plan, *, by: By, at: dt.datetime) -> Way:
     Account.objects.select_for_update().get(pk=account.pk)
     live = live_subscription(account)
     way = way_to(plan, live, had_trial=had_trial(account))
-    if way is Way.CURRENT:
+    # The same plan at its next price comes with a renewal, once it was announced.
+    if way is Way.CURRENT or (live is not None and plan.pk in successors(live.plan)):
         raise WrongState("This is the plan already.")
     if way is Way.FREE:
         if live is not None:
@@ -125,6 +125,10 @@ def _offer(
         (_("From"), _from_words(way, live)),
         (_("Next payment"), _next_payment(account, plan, way, live, case, at)),
     ]
+    if planned := live.planned_price if live is not None and way is Way.CURRENT else None:
+        amount = format_money(planned.amount_after, planned.currency)
+        since = {"amount": amount, "day": day(planned.takes_at)}
+        facts.insert(1, (_("New price"), _("%(amount)s from %(day)s on") % since))
     return Offer(plan, way, facts, _button(way))
 
 

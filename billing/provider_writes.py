@@ -89,7 +89,7 @@ def read_instead(instruction: Instruction) -> Answer:
 
 
 def _write_subscription(stripe: Client, instruction: Instruction) -> Answer:
-    """Bring the subscription into the desired state: `ends` is never, period_end or now."""
+    """Bring the subscription into the desired state: `ends` is never, period_end, now, or as it is."""
     desired, key = instruction.desired, _key_of_state(instruction)
     provider_id = desired["subscription"]
     current = stripe.v1.subscriptions.retrieve(provider_id)
@@ -100,9 +100,11 @@ def _write_subscription(stripe: Client, instruction: Instruction) -> Answer:
         _clear_what_waits(stripe, provider_id, key)
         _cancel(stripe, provider_id)
     else:
-        params: dict[str, Any] = {"cancel_at_period_end": desired["ends"] == "period_end"}
-        if desired.get("price"):
-            item = current["items"].data[0]
+        params: dict[str, Any] = {}
+        if desired["ends"] != Instruction.AS_IS:
+            params["cancel_at_period_end"] = desired["ends"] == "period_end"
+        item = current["items"].data[0]
+        if desired.get("price") and _is_price_for(item, desired.get("price_if")):
             params |= {"items": [{"id": item.id, "price": desired["price"]}], "proration_behavior": "none"}
         if "is_billing" in desired:
             params |= {"pause_collection": "" if desired["is_billing"] else {"behavior": "void"}}
@@ -111,10 +113,19 @@ def _write_subscription(stripe: Client, instruction: Instruction) -> Answer:
                 params |= {"trial_end": "now"}
         elif desired.get("trial_end") and desired["trial_end"] != current.trial_end:
             params |= {"trial_end": desired["trial_end"], "proration_behavior": "none"}
-        stripe.v1.subscriptions.update(provider_id, params=params, options=_keyed_by(params, key))  # type: ignore[arg-type]
+        if params:
+            stripe.v1.subscriptions.update(provider_id, params=params, options=_keyed_by(params, key))  # type: ignore[arg-type]
     for invoice_id, choice in desired.get("open_invoices", {}).items():
         _settle_invoice(stripe, invoice_id, choice, key)
     return Answer({"subscription": provider_id})
+
+
+def _is_price_for(item: Any, condition: dict[str, Any] | None) -> bool:
+    """Whether a price may still be set. One that is for a single renewal is not for the next: it is left out
+    where that renewal was charged, or moved, meanwhile, and where somebody has chosen another plan."""
+    if condition is None:
+        return True
+    return bool(item.current_period_end == condition["renews"] and item.price.id in condition["instead_of"])
 
 
 def _key_of_state(instruction: Instruction) -> str:

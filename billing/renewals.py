@@ -12,8 +12,9 @@ from accounts.law import EventKind, notice_windows, reminder_days
 from accounts.models import Account, Event, Notice
 from accounts.notices import owe
 from accounts.recipients import payers
-from billing.models import Instruction, Payment, Plan, Subscription, TrialExtension
+from billing.models import Instruction, Payment, Plan, PlannedPrice, Subscription, TrialExtension
 from billing.periods import add_local_days, local_date
+from billing.price_rules import RISE
 from billing.subscriptions import earliest_first_charge, steer_subscription
 from billing.trials import extend_by_system
 
@@ -121,6 +122,7 @@ def closed_unsaid(subscription: Subscription, *, at: dt.datetime) -> list[str]:
     about = f"{subscription.public_id}:{renews_at:%Y%m%d}:"
     rows = Notice.objects.filter(account=account, kind=RENEWS, period__startswith=about, status="sent")
     sent = [moment for moment in rows.values_list("sent_at", flat=True) if moment is not None]
+    sent += said_with_price(subscription, renews_at)
     windows = notice_windows(EventKind.ANNUAL_RENEWAL, account.country, account.kind, renews_at, account.zone)
     return [
         rule
@@ -129,6 +131,15 @@ def closed_unsaid(subscription: Subscription, *, at: dt.datetime) -> list[str]:
         and not any((window.window_from or moment) <= moment <= window.window_to for moment in sent)
         for rule in window.rule_ids
     ]
+
+
+def said_with_price(subscription: Subscription, renews_at: dt.datetime) -> list[dt.datetime]:
+    """When mails left about another price from this renewal on: they say all that a notice of it does."""
+    planned = PlannedPrice.objects.filter(subscription=subscription, takes_at=renews_at)
+    refs = list(planned.values_list("public_id", flat=True))
+    mails = Notice.objects.filter(account=subscription.account_id, kind=RISE, status="sent") if refs else None
+    rows = mails.values_list("period", "sent_at") if mails is not None else ()
+    return [moment for period, moment in rows if moment and period.partition(":")[0] in refs]
 
 
 def postpone_untold_trial(notice: Notice, at: dt.datetime) -> None:

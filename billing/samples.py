@@ -14,6 +14,7 @@ from billing.models import (
     DunningCase,
     Payment,
     Plan,
+    PlannedPrice,
     Refund,
     Subscription,
     TrialExtension,
@@ -34,6 +35,7 @@ _NUMBERS = {
     "refund": _newest(Refund.objects.all(), "public_id"),
     "card": _newest(Customer.objects.exclude(card_id=""), "card_id"),
     "unpaid": _newest(DunningCase.objects.all(), "invoice__provider_id"),
+    "price": _newest(PlannedPrice.objects.all(), "public_id"),
     "extension": _newest(TrialExtension.objects.all(), "pk"),
     "request": _newest(TrialRequest.objects.all(), "public_id"),
 }

@@ -26,6 +26,7 @@ from billing.trial_steps import access_end_of, drop_trial, drop_trials, free_pla
 def subscriptions_of(account: Account) -> list[Subscription]:
     """What runs and what ran, newest first, with plans and terms; read once for a page. One query."""
     rows = Subscription.objects.filter(account=account).select_related("plan", "account__terms")
+    rows = rows.with_planned_price()
     return shared(account, "billing.subscriptions", lambda: list(rows.order_by("-started_at", "-pk")))
 
 
@@ -200,6 +201,7 @@ def steer_subscription(
         desired["open_invoices"] = open_invoices
     if price:
         desired["price"] = price
+        desired.pop("price_if", None)
     if is_billing is not None:
         desired["is_billing"] = is_billing
     return instruct(

@@ -15,6 +15,7 @@ from billing import (
     inbox,
     mirror,
     outgoing,
+    price_sweep,
     reconciliation,
     sync,
     trial_sweep,
@@ -111,3 +112,15 @@ def run_dunning(*, at: dt.datetime) -> int:
 def owe_card_notices(*, at: dt.datetime) -> int:
     """Once a day: cards that expire before the next renewal, 30 and 7 days before it."""
     return card_expiry.owe_card_notices(at=at)
+
+
+@beat_job(
+    "billing.run_prices",
+    title=_("Announce new prices and let them begin"),
+    every=HOUR,
+    due=lambda at: price_sweep.due_prices(at),
+    touches=Touches.MONEY,
+)
+def run_prices(*, at: dt.datetime) -> Outcome:
+    """Plan, tell the provider of, and close what subscriptions will be charged (hourly)."""
+    return price_sweep.run_prices(at=at)

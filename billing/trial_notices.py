@@ -15,12 +15,14 @@ from accounts.notices import Category, NoticeKind, register
 from accounts.problems import page_url
 from billing.models import Customer, Subscription, TrialExtension, TrialRequest
 from billing.periods import local_date
+from billing.prices import plan_now
 from billing.renewals import (
     RENEWS,
     postpone_first_charge,
     postpone_untold_renewal,
     postpone_untold_trial,
     renewal_period,
+    said_with_price,
 )
 from billing.samples import newest, newest_trial, yearly
 from billing.trial_calendar import StepKind
@@ -31,6 +33,8 @@ from billing.trials import can_ask, can_extend_yourself, is_leaving
 LINK_LIFE = dt.timedelta(days=60)
 #: The mails before the end.
 REMINDERS = (StepKind.REMIND_FIRST, StepKind.REMIND_AGAIN)
+#: A mail about a new price leaves a day before the notice of a renewal, which it makes needless.
+JUST_SAID = dt.timedelta(days=2)
 
 
 def period_of(trial: Subscription, kind: str) -> str:
@@ -118,7 +122,7 @@ def trial_words(trial: Subscription, *, at: dt.datetime) -> dict[str, Any]:
     free_plan = free_plan_of(account) if trial.is_local and ends_on_free_plan(account) else None
     return {
         "subscription": trial,
-        "plan": trial.plan,
+        "plan": trial.plan if trial.is_live else plan_now(trial.plan, at=at),
         "converts": not trial.is_local,
         "ends_at": trial.trial_end,
         "access_until": access_end_of(trial) if trial.is_local else None,
@@ -162,10 +166,11 @@ def _words(notice: Notice, at: dt.datetime) -> dict[str, Any]:
 def _mail_words(trial: Subscription, notice: Notice, at: dt.datetime) -> dict[str, Any]:
     customer = Customer.objects.filter(account=notice.account, deleted_at=None).first()
     ids = {"account_id": notice.account.public_id}
-    return trial_words(trial, at=at) | {
+    words = trial_words(trial, at=at)
+    return words | {
         "more_time_url": more_time_url(notice, at=at),
         "path": reverse("billing_overview", kwargs=ids),
-        "pay_path": reverse("pay", kwargs=ids | {"code": trial.plan.code}),
+        "pay_path": reverse("pay", kwargs=ids | {"code": words["plan"].code}),
         "stop_path": reverse("leave", kwargs=ids),
         "card_brand": customer.card_brand.capitalize() if customer else "",
         "card_last4": customer.card_last4 if customer else "",
@@ -214,8 +219,9 @@ def _request_words(notice: Notice, at: dt.datetime) -> dict[str, Any]:
     request = _request(notice)
     if request is None:
         raise LookupError(notice.period)
-    ids = {"account_id": notice.account.public_id, "code": request.subscription.plan.code}
-    return trial_words(request.subscription, at=at) | {
+    words = trial_words(request.subscription, at=at)
+    ids = {"account_id": notice.account.public_id, "code": words["plan"].code}
+    return words | {
         "answer": request.answer,
         "path": reverse("pay", kwargs=ids),
     }
@@ -256,11 +262,14 @@ def _yearly_of(notice: Notice) -> Subscription | None:
 
 
 def _still_renews(notice: Notice, at: dt.datetime) -> bool:
-    """It still renews on that very day: not cancelled, not moved."""
+    """It still renews on that very day: not cancelled, not moved; and no mail has just said so with a new
+    price."""
     row = _yearly_of(notice)
-    if row is None or row.renews_at is None:
+    if row is None or row.renews_at is None or row.renews_at <= at:
         return False
-    return notice.period.split(":")[1] == f"{row.renews_at:%Y%m%d}" and row.renews_at > at
+    just = notice.window_from - JUST_SAID
+    is_said = any(moment >= just for moment in said_with_price(row, row.renews_at))
+    return notice.period.split(":")[1] == f"{row.renews_at:%Y%m%d}" and not is_said
 
 
 def _renewal_words(notice: Notice, at: dt.datetime) -> dict[str, Any]:
@@ -270,6 +279,8 @@ def _renewal_words(notice: Notice, at: dt.datetime) -> dict[str, Any]:
     customer = Customer.objects.filter(account=notice.account, deleted_at=None).first()
     return {
         "plan": row.plan,
+        "charge": row.price_at_renewal,
+        "charge_before": row.price_today,
         "renews_at": row.renews_at,
         "path": reverse("leave", kwargs={"account_id": notice.account.public_id}),
         "card_brand": customer.card_brand.capitalize() if customer else "",

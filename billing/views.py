@@ -60,10 +60,10 @@ def plans(request: AccountRequest) -> HttpResponse:
 @account_page("payer")
 def choose_plan(request: AccountRequest) -> HttpResponse:
     """Choose: a free plan or a trial starts at once, another plan waits for the renewal, else one pays."""
-    account, by = request.account, By.customer(request.user)
-    plan = get_object_or_404(Plan.objects.on_offer(account.currency), code=request.POST.get("plan", ""))
+    account, by, at = request.account, By.customer(request.user), clock.now()
+    plan = get_object_or_404(Plan.objects.open_to(account, at), code=request.POST.get("plan", ""))
     try:
-        way = take_plan(account, plan, by=by, at=clock.now())
+        way = take_plan(account, plan, by=by, at=at)
     except WrongState:
         messages.warning(request, _("That has changed in the meantime. This is how it stands now."))
         return redirect("plans", account.public_id)

@@ -44,7 +44,7 @@ SECONDS, PATIENCE = 2, 15
 def pay(request: AccountRequest, code: str) -> HttpResponse:
     """What will be charged and when, the card form, and the card on file."""
     account, at = request.account, clock.now()
-    plan = get_object_or_404(Plan.objects.on_offer(account.currency).filter(amount__gt=0), code=code)
+    plan = get_object_or_404(Plan.objects.open_to(account, at).filter(amount__gt=0), code=code)
     free = free_days(account, plan, at=at)
     context = {
         "plan": plan,
@@ -69,10 +69,9 @@ def pay(request: AccountRequest, code: str) -> HttpResponse:
 @account_page("payer")
 def pay_start(request: AccountRequest, code: str) -> HttpResponse:
     """Prepare the payment for the form: JSON with the intent's kind and client secret."""
-    plan = get_object_or_404(Plan.objects.on_offer(request.account.currency).filter(amount__gt=0), code=code)
-    return started(
-        lambda: checkout.start_checkout(request.account, plan, by=By.customer(request.user), at=clock.now())
-    )
+    account, at = request.account, clock.now()
+    plan = get_object_or_404(Plan.objects.open_to(account, at).filter(amount__gt=0), code=code)
+    return started(lambda: checkout.start_checkout(account, plan, by=By.customer(request.user), at=at))
 
 
 @require_POST
@@ -81,7 +80,7 @@ def pay_start(request: AccountRequest, code: str) -> HttpResponse:
 def pay_known(request: AccountRequest, code: str) -> HttpResponse:
     """Start the plan with the card on file, without a script."""
     account, by = request.account, By.customer(request.user)
-    plan = get_object_or_404(Plan.objects.on_offer(account.currency).filter(amount__gt=0), code=code)
+    plan = get_object_or_404(Plan.objects.open_to(account, clock.now()).filter(amount__gt=0), code=code)
     back = reverse("pay", args=[account.public_id, code])
     try:
         outcome = checkout.start_with_card_on_file(account, plan, by=by, at=clock.now())

@@ -12,6 +12,7 @@ from accounts.ways_out import Exit, WayOut
 from billing.coming import live_subscription, planned_pauses
 from billing.models import Invoice, Plan, Subscription
 from billing.plan_choice import price_words
+from billing.prices import plan_now
 from billing.trials import can_ask, can_extend_yourself, open_request
 
 
@@ -31,7 +32,7 @@ def way_to_pay(account: Account, member: Member, at: dt.datetime) -> Exit | None
     rows = Subscription.objects.filter(account=account).select_related("plan").order_by("started_at", "pk")
     last = live or rows.last()
     if last is not None and last.plan.amount and last.plan.is_active:
-        return _plan(account, last.plan)
+        return _plan(account, live.plan if live else plan_now(last.plan, at=at))
     return Exit(
         label=_("Choose a plan"),
         url=reverse("plans", args=[account.public_id]),

@@ -44,6 +44,7 @@ TIMETABLE = {
     "billing.reconcile": hourly,
     "accounts.forget_webhooks": hourly,
     "billing.owe_card_notices": hourly,
+    "billing.run_prices": hourly,
     "accounts.audit": hourly,
     "accounts.forget_old_runs": hourly,
 }

@@ -95,6 +95,7 @@ MENU: "list[tuple[StrOrPromise, list[tuple[StrOrPromise, str, str, str]]]]" = [
         _("Set-up"),
         [
             (_("Plans"), "sell", "billing_plan_changelist", "billing.view_plan"),
+            (_("Price changes"), "trending_up", "billing_pricechange_changelist", "billing.view_pricechange"),
             (_("Rules of law"), "balance", "law", "accounts.view_notice"),
             (_("Terms"), "contract", "accounts_terms_changelist", "accounts.view_terms"),
             (_("People and roles"), "group", "accounts_user_changelist", "accounts.view_user"),

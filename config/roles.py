@@ -15,6 +15,7 @@ SUPPORT: Final = """
     accounts.view_apikey accounts.change_apikey accounts.view_webhookdelivery accounts.change_webhookdelivery
     accounts.view_hold accounts.add_hold accounts.change_hold
     billing.view_subscription billing.view_customer billing.view_refund
+    billing.view_pricechange billing.view_plannedprice
     billing.view_trialrequest billing.change_trialrequest
     billing.view_trialextension billing.add_trialextension billing.add_trialallowance
     billing.change_subscription billing.view_dunningcase billing.change_dunningcase
@@ -26,6 +27,7 @@ SUPPORT: Final = """
     djstripe.view_refund djstripe.view_dispute
 """
 FINANCE: Final = """
+    billing.view_pricechange billing.view_plannedprice
     billing.view_refundmovement billing.view_refund billing.view_invoice billing.view_payment
     billing.view_dispute
     djstripe.view_invoice djstripe.view_charge djstripe.view_refund djstripe.view_dispute

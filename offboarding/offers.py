@@ -9,6 +9,7 @@ from accounts.events import By, record
 from accounts.models import User
 from billing.models import Plan
 from billing.pauses import pause_choices, start_pause
+from billing.prices import successors
 from billing.subscriptions import change_plan
 from offboarding.declarations import choose_again
 from offboarding.models import Cancellation, Ending, ExitReason, ExitSurvey, Offer
@@ -40,10 +41,10 @@ def _can_take(cancellation: Cancellation, kind: str, *, at: dt.datetime) -> bool
         return False
     if kind == Kind.PAUSE:
         return bool(pause_choices(subscription, at=at))
-    return bool(cheaper_plans(cancellation))
+    return bool(cheaper_plans(cancellation, at=at))
 
 
-def cheaper_plans(cancellation: Cancellation) -> list[Plan]:
+def cheaper_plans(cancellation: Cancellation, *, at: dt.datetime) -> list[Plan]:
     """Paid plans in the same currency and rhythm that cost less; of two that differ by a trial the plain one.
 
     Whoever pays already has nothing to try.
@@ -52,8 +53,11 @@ def cheaper_plans(cancellation: Cancellation) -> list[Plan]:
     if subscription is None or subscription.is_local:
         return []
     plan = subscription.plan
-    rows = Plan.objects.on_offer(plan.currency).filter(
-        interval=plan.interval, amount__lt=plan.amount, amount__gt=0
+    rows = (
+        Plan.objects.on_offer(plan.currency)
+        .priced_at(at)
+        .filter(interval=plan.interval, amount__lt=plan.amount, amount__gt=0)
+        .exclude(pk__in=successors(plan))
     )
     plain = {plan.amount for plan in rows if not plan.trial_days}
     return [plan for plan in rows if not plan.trial_days or plan.amount not in plain]
@@ -94,7 +98,7 @@ def take_offer(
         if kind == Kind.PAUSE:
             start_pause(subscription, months, by=by, at=at)
         else:
-            chosen = next((p for p in cheaper_plans(cancellation) if p.code == plan), None)
+            chosen = next((p for p in cheaper_plans(cancellation, at=at) if p.code == plan), None)
             if chosen is None:
                 raise WrongState("This plan is not on offer.")
             subscription.cancel_at = None  # taken back a moment ago; the provider has yet to say so

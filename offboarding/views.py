@@ -186,7 +186,7 @@ def offer(request: AccountRequest, cancellation_id: str) -> HttpResponse:
         "tab": "leave",
         "kind": kind,
         "pauses": pause_choices(subscription, at=at) if subscription else [],
-        "plans": [(plan, price_words(plan)) for plan in cheaper_plans(cancellation)],
+        "plans": [(plan, price_words(plan)) for plan in cheaper_plans(cancellation, at=at)],
         "last_step": is_last_step_open(cancellation, at=at),
     }
     return render(request, "leaving/offer.html", context)

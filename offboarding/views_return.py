@@ -13,6 +13,7 @@ from accounts.gate import way_out
 from accounts.scope import AccountRequest, account_page
 from accounts.views import form_page
 from billing.models import Plan, Subscription
+from billing.prices import plan_now
 from offboarding.models import Closure
 from offboarding.winback import come_back_for_free
 
@@ -30,12 +31,17 @@ def come_back(request: AccountRequest) -> HttpResponse:
         .order_by("-started_at")
         .first()
     )
-    plan = last.plan if last else Plan.objects.on_offer(request.account.currency).first()
+    at = clock.now()
+    plan = (
+        plan_now(last.plan, at=at)
+        if last
+        else Plan.objects.on_offer(request.account.currency).priced_at(at).first()
+    )
     if plan is None:
         raise Http404
     if request.method == "POST" and plan.is_free:
         try:
-            come_back_for_free(request.account, plan, by=By.customer(request.user), at=clock.now())
+            come_back_for_free(request.account, plan, by=By.customer(request.user), at=at)
         except WrongState:
             messages.error(request, _("That is not possible any more."))
         else:

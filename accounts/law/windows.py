@@ -37,7 +37,7 @@ REMINDER_DAYS: Final[dict[EventKind, tuple[int, ...]]] = {
     EventKind.TRIAL_END_WITH_CARD: (10, 6),
     EventKind.FREE_PERIOD_END: (10, 6),
     EventKind.ANNUAL_RENEWAL: (45, 25),
-    EventKind.PRICE_RISE: (25,),
+    EventKind.PRICE_RISE: (26,),
 }
 #: How long a reminder that no rule asks for stays worth sending.
 COURTESY: Final = dt.timedelta(days=3)

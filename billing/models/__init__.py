@@ -7,6 +7,7 @@ from billing.models.instruction import Instruction
 from billing.models.invoice import Invoice, InvoiceLine
 from billing.models.payment import Dispute, Payment
 from billing.models.plan import Plan
+from billing.models.price import PlannedPrice, PriceChange
 from billing.models.refund import Refund, RefundMovement
 from billing.models.subscription import Pause, Subscription
 from billing.models.trial import TrialAllowance, TrialExtension, TrialRequest, TrialStep
@@ -23,6 +24,8 @@ __all__ = [
     "Pause",
     "Payment",
     "Plan",
+    "PlannedPrice",
+    "PriceChange",
     "Refund",
     "RefundMovement",
     "Subscription",

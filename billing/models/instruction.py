@@ -70,6 +70,9 @@ class Instruction(models.Model):
         DEAD = "dead", _("needs a person")
         ABANDONED = "abandoned", _("abandoned")
 
+    #: In the place of how a subscription ends: it is left as the provider has it.
+    AS_IS = "as_is"
+
     public_id = models.CharField(max_length=26, unique=True, default=new_id, editable=False)
     account = models.ForeignKey("accounts.Account", models.CASCADE, related_name="instructions")
     kind = models.CharField(_("kind"), max_length=20, choices=Kind)

@@ -1,10 +1,19 @@
 """What can be bought."""
 
+import datetime as dt
+from typing import TYPE_CHECKING
+
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
+
+from billing.models.price import PriceChange
+from billing.models.subscription import Subscription
+
+if TYPE_CHECKING:
+    from accounts.models import Account
 
 #: A card network wants a week's notice before the first charge after a trial (rule visa).
 LEAST_DAYS_WITH_CARD = 8
@@ -13,9 +22,21 @@ LEAST_DAYS_WITH_CARD = 8
 class PlanQuerySet(models.QuerySet["Plan"]):
     """Questions about plans."""
 
+    def open_to(self, account: "Account", at: dt.datetime) -> "PlanQuerySet":
+        """What this account can choose now: what is on offer, and the plan that they are on, at its price."""
+        own = Subscription.objects.live().filter(account=account).values("plan")
+        offered = self.on_offer(account.currency)
+        return offered.filter(Q(pk__in=offered.priced_at(at).values("pk")) | Q(pk__in=own))
+
     def on_offer(self, currency: str) -> "PlanQuerySet":
         """What a new customer in this currency can choose, the free plan included."""
         return self.filter(Q(currency=currency) | Q(amount=0), is_active=True).order_by("amount", "pk")
+
+    def priced_at(self, at: dt.datetime) -> "PlanQuerySet":
+        """At the prices of this moment: without those that gave way to another, or do not hold yet."""
+        holds = Q(price_change__withdrawn_at=None, price_change__effective_from__lte=at)
+        gave_way = PriceChange.objects.standing().filter(from_plan=OuterRef("pk"), effective_from__lte=at)
+        return self.filter(Q(price_change=None) | holds, ~Exists(gave_way))
 
 
 class Plan(models.Model):

@@ -4,10 +4,11 @@ import datetime as dt
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, FilteredRelation, Q
 from django.utils.translation import gettext_lazy as _
 
 from accounts.ids import new_id
+from billing.models.price import PlannedPrice
 
 
 class SubscriptionQuerySet(models.QuerySet["Subscription"]):
@@ -16,6 +17,16 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
     def live(self) -> "SubscriptionQuerySet":
         """Those that give access now or may bill again; at most one per account."""
         return self.filter(status__in=Subscription.LIVE)
+
+    def with_planned_price(self) -> "SubscriptionQuerySet":
+        """Each with what is planned of its price, for `planned_price`; no query more."""
+        is_open = Q(planned_prices__state__in=PlannedPrice.OPEN)
+        return self.annotate(
+            open_price=FilteredRelation("planned_prices", condition=is_open),
+            new_price_at=F("open_price__takes_at"),
+            price_before=F("open_price__amount_before"),
+            price_after=F("open_price__amount_after"),
+        )
 
 
 class Subscription(models.Model):
@@ -98,6 +109,35 @@ class Subscription(models.Model):
         if self.is_local or not self.is_live or self.cancel_at:
             return None
         return self.period_end
+
+    @property
+    def planned_price(self) -> PlannedPrice | None:
+        """The price that is planned for a renewal to come. One query, unless read `with_planned_price`."""
+        if "new_price_at" not in vars(self):
+            return self.planned_prices.open().first()
+        read = vars(self)
+        if read["new_price_at"] is None:
+            return None
+        return PlannedPrice(
+            subscription=self,
+            takes_at=read["new_price_at"],
+            amount_before=read["price_before"],
+            amount_after=read["price_after"],
+            currency=self.plan.currency,
+        )
+
+    @property
+    def price_at_renewal(self) -> int:
+        """What the next renewal will be charged, before tax, discounts and credit."""
+        planned = self.planned_price
+        is_next = planned is not None and planned.takes_at == self.period_end
+        return planned.amount_after if planned is not None and is_next else self.plan.amount
+
+    @property
+    def price_today(self) -> int:
+        """What a charge before the next renewal would be: the old price until then."""
+        planned = self.planned_price
+        return planned.amount_before if planned is not None else self.plan.amount
 
 
 class PauseQuerySet(models.QuerySet["Pause"]):

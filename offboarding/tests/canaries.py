@@ -110,6 +110,17 @@ def _fill_billing(account: Account) -> None:
     billing.Pause.objects.create(
         subscription=subscription, starts_at=NOON, resumes_at=NOON + DAY, created_at=NOON
     )
+    dearer = billing.Plan.objects.create(
+        code=f"p{account.pk}-2", name_en="A", name_es="A", amount=1200, currency="EUR",
+        provider_price=f"price_{account.pk}_2",
+    )  # fmt: skip
+    change = billing.PriceChange.objects.create(
+        from_plan=plan, to_plan=dearer, effective_from=NOON, reason="costs", actor="staff", created_at=NOON
+    )
+    billing.PlannedPrice.objects.create(
+        change=change, account=account, subscription=subscription, amount_before=900, amount_after=1200,
+        currency="EUR", takes_at=NOON + DAY, state="dropped", reason="ended", created_at=NOON, closed_at=NOON,
+    )  # fmt: skip
     billing.TrialStep.objects.create(
         subscription=subscription, kind="end", due_at=NOON, window_to=NOON, done_at=NOON
     )

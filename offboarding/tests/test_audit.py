@@ -25,6 +25,8 @@ from billing.models import (
     InvoiceLine,
     Payment,
     Plan,
+    PlannedPrice,
+    PriceChange,
     Refund,
     RefundMovement,
     Subscription,
@@ -306,7 +308,41 @@ def plant_stale_extension(account, at):
     extension(account, at, via="staff", ends_before=at - 2 * HOURS_25, ends_after=at - HOURS_25)
 
 
+def risen(account, at, **columns):
+    """Our one paying subscription at a price that rose; `columns` say what is known of it."""
+    row = Subscription.objects.filter(account=account).select_related("plan").first()
+    plan = Plan.objects.create(
+        code="dearer", amount=row.plan.amount + 100, currency="EUR", name_en="A", name_es="A",
+        provider_price="price_dearer",
+    )  # fmt: skip
+    since = {"effective_from": at, "reason": "costs", "actor": "staff", "created_at": at}
+    change = PriceChange.objects.create(from_plan=row.plan, to_plan=plan, **since)
+    Subscription.objects.filter(pk=row.pk).update(
+        plan=plan, status="active", ended_at=None, synced_at=at - HOURS_25
+    )
+    if columns:
+        PlannedPrice.objects.create(
+            change=change, account=account, subscription=row, amount_before=1, amount_after=2, currency="EUR",
+            takes_at=at, created_at=at, **columns,
+        )  # fmt: skip
+
+
+def plant_untold_rise(account, at):
+    risen(account, at, state="done", told_at=at - HOURS_25, set_at=at - HOURS_25, closed_at=at)
+
+
+def plant_unplanned_rise(account, at):
+    risen(account, at)
+
+
+def plant_forgotten_price(account, at):
+    risen(account, at, state="planned", next_at=at - HOURS_25)
+
+
 PLANTED = {
+    "nobody pays a rise untold": plant_untold_rise,
+    "nobody pays a rise unplanned": plant_unplanned_rise,
+    "planned prices are looked at": plant_forgotten_price,
     "nobody is blocked without a mail 3 days old": plant_untold_block,
     "nobody who paid is frozen": plant_paid_and_frozen,
     "a paid invoice stops dunning within a minute": plant_paid_and_chased,

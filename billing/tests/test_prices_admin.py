@@ -1,0 +1,137 @@
+"""Staff plan another price: asked, shown, confirmed, on the pages at once, and withdrawn."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from accounts.tests.worlds import NOON, make_account, make_user, owner_of
+from billing.models import Plan, PlannedPrice, PriceChange, Subscription
+from billing.plan_choice import Way, offer_plans
+from billing.price_sweep import run_prices
+from billing.prices import plan_now
+from billing.tests.price_worlds import DAY, beat, change_price, live, make_price, paying
+from billing.tests.trial_worlds import make_local_plan
+from billing.tests.worlds import TurnableClock
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def chief(monkeypatch: pytest.MonkeyPatch) -> Client:
+    """A superuser who has just signed in."""
+    monkeypatch.setattr("accounts.admin.base.is_fresh", lambda request: True)
+    client = Client()
+    client.force_login(make_user(is_staff=True, is_superuser=True))
+    return client
+
+
+def answers(price: str, **columns: Any) -> dict[str, Any]:
+    day = (NOON + DAY).date().isoformat()
+    return {"price": "35", "provider_price": price, "day": day, "reason": "costs rose"} | columns
+
+
+def test_it_is_asked_shown_confirmed_and_withdrawn(noon: TurnableClock, chief: Client) -> None:
+    row = paying()
+    price = make_price(row.plan, 3500)
+    url = reverse("admin:billing_plan_price", args=[row.plan_id])
+    asked = chief.get(reverse("admin:billing_plan_change", args=[row.plan_id])).content.decode()
+    shown = chief.post(url, answers(price)).content.decode()
+    nothing = (PriceChange.objects.count(), Plan.objects.count(), PlannedPrice.objects.count())
+    chief.post(url, answers(price, confirmed="yes"))
+    change = PriceChange.objects.get()
+    beat(noon.now())
+    live(noon, NOON + 2 * DAY)
+    page = chief.get(reverse("admin:billing_pricechange_change", args=[change.pk])).content.decode()
+    chief.post(reverse("admin:billing_pricechange_act", args=[change.pk, "withdraw"]), {"reason": "no"})
+    beat(noon.now())
+    change.refresh_from_db()
+
+    assert url in asked
+    assert nothing == (0, 1, 0)
+    for words in ("€29.00", "€35.00", "11 April 2026", "costs more from", "cuesta más desde"):
+        assert words in shown
+    assert (change.to_plan.amount, change.reason, change.actor) == (3500, "costs rose", "staff")
+    assert change.to_plan.code != change.from_plan.code
+    assert "costs rose" in page
+    assert "1 planned" in page
+    assert change.withdrawn_at is not None
+    assert PlannedPrice.objects.get().reason == "withdrawn"
+    assert not Plan.objects.priced_at(noon.now()).filter(pk=change.to_plan_id).exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"price": "29"}, "price"),
+        ({"price": "35.001"}, "price"),
+        ({"price": "36"}, "provider_price"),
+        ({"day": "2026-03-10"}, "day"),
+        ({"provider_price": "price_unknown"}, "provider_price"),
+        ({"provider_price": "own"}, "provider_price"),
+    ],
+)
+def test_what_could_not_be_planned_is_refused(
+    noon: TurnableClock, chief: Client, change: dict[str, str], field: str
+) -> None:
+    plan = paying().plan
+    if change.get("provider_price") == "own":
+        change = {"provider_price": plan.provider_price}
+    sent = answers(make_price(plan, 3500)) | change
+    answer = chief.post(reverse("admin:billing_plan_price", args=[plan.pk]), sent | {"confirmed": "yes"})
+
+    assert field in answer.context["form"].errors
+    assert not PriceChange.objects.exists()
+
+
+@pytest.mark.parametrize("columns", [{"is_staff": True}, {"is_staff": True, "is_superuser": True}])
+def test_others_and_stale_sign_ins_do_not_plan(columns: dict[str, bool]) -> None:
+    plan, client = make_local_plan(0), Client()
+    client.force_login(make_user(**columns))
+    answer = client.get(reverse("admin:billing_plan_price", args=[plan.pk]))
+
+    assert answer.status_code == (302 if "is_superuser" in columns else 403)
+
+
+def test_new_customers_pay_the_new_price_from_its_day_and_others_what_they_have(clock: Any) -> None:
+    clock.turn_to(NOON)
+    plan = make_local_plan(14, amount=2900)
+    account, other = make_account(), make_account()
+    trial = Subscription.objects.create(
+        account=other, plan=plan, status="trialing", started_at=NOON, trial_end=NOON + 14 * DAY,
+        period_end=NOON + 14 * DAY,
+    )  # fmt: skip
+    change = change_price(plan, 3500, price="price_new")
+    offered = {
+        days: [offer.plan.amount for offer in offer_plans(account, at=NOON + days * DAY)] for days in (0.9, 1)
+    }
+    [kept] = offer_plans(other, at=NOON + 2 * DAY)
+    client = Client()
+    client.force_login(owner_of(account))
+    clock.turn_to(NOON + 2 * DAY)
+    old = client.get(reverse("pay", args=[account.public_id, plan.code]))
+
+    assert offered == {0.9: [2900], 1: [3500]}
+    assert (kept.plan, kept.way) == (trial.plan, Way.PAY)
+    assert plan_now(plan, at=clock.now()) == change.to_plan
+    assert old.status_code == 404
+
+
+def test_planning_costs_the_same_statements_for_one_and_for_many(
+    clock: Any, django_assert_max_num_queries: Any
+) -> None:
+    clock.turn_to(NOON)
+    plan = make_local_plan(0, amount=2900)
+    for number in range(12):
+        Subscription.objects.create(
+            account=make_account(), plan=plan, provider_id=f"sub_{number}", status="active", started_at=NOON,
+            first_paid_at=NOON, period_start=NOON, period_end=NOON + (20 + number) * DAY,
+        )  # fmt: skip
+    change_price(plan, 3500, price="price_new")
+    with django_assert_max_num_queries(45):
+        done = run_prices(at=NOON)
+    again = run_prices(at=NOON)
+
+    assert (done.done, PlannedPrice.objects.open().count(), again.done) == (12, 12, 0)
+    assert clock.now() < PlannedPrice.objects.earliest("takes_at").takes_at
