@@ -62,7 +62,9 @@ class Camera:
             for width in widths:
                 page.set_viewport_size({"width": width, "height": WIDTHS[width]})
                 if has_card_form:
-                    page.wait_for_timeout(300)  # its frame tells its new height
+                    # A frame of another origin is not painted before somebody has scrolled to it.
+                    page.locator("#card-slot").scroll_into_view_if_needed()
+                    page.wait_for_timeout(300)  # it tells its new height
                 self._take(page, stop, f"{language}/{stop.name}-{width}-{scheme}.png")
 
     def try_to_shoot(self, page: Any, stop: Stop, language: str) -> None:

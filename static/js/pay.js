@@ -34,7 +34,14 @@
   if (words.mode !== "setup") wanted.amount = Number(words.amount);
   if (words.mode === "setup") wanted.setupFutureUsage = "off_session";
   const dark = window.matchMedia("(prefers-color-scheme: dark)").matches;
-  const elements = stripe.elements({ ...wanted, locale: words.language, appearance: { theme: dark ? "night" : "stripe" } });
+  // The fields take the page's own colours: https://docs.stripe.com/elements/appearance-api
+  const colours = window.getComputedStyle(document.documentElement);
+  const colour = (name) => colours.getPropertyValue(name).trim();
+  const variables = {
+    colorBackground: colour("--sheet"), colorText: colour("--ink"), colorTextSecondary: colour("--soft"),
+    colorTextPlaceholder: colour("--soft"), colorPrimary: colour("--accent"), colorDanger: colour("--danger"),
+  };
+  const elements = stripe.elements({ ...wanted, locale: words.language, appearance: { theme: dark ? "night" : "stripe", variables } });
   const element = elements.create("payment");
   part("status").textContent = words.wordsLoading;
   show("slot", true);
