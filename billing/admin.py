@@ -22,13 +22,16 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts import clock
+from accounts.admin.accounts import AccountAdmin
 from accounts.admin.base import Act, ActsAdmin, ReadOnlyAdmin
 from accounts.errors import WrongState
 from accounts.events import By
+from accounts.models import Account
 from accounts.templatetags.terms_format import day, format_money
 from billing.admin_prices import PlanPrices
 from billing.charges import Why, can_move_charge, move_charge, postponed, preview_postponed
 from billing.declines import explain_decline
+from billing.desk import chased
 from billing.dunning_attempts import can_retry_now, retry_now
 from billing.dunning_cases import can_write_off, write_off
 from billing.instructions import abandon_instruction, replay_instruction
@@ -45,8 +48,10 @@ from billing.models import (
     RefundMovement,
     Subscription,
 )
+from billing.renewals import can_postpone
 from billing.reports import MAY_READ, company_zone, last_month, reports, totals, write_report
 from billing.stripe_api import StripeForbidden, StripeRefused, StripeThrottled, StripeUnavailable
+from billing.subscriptions import subscriptions_of
 
 EXCEL = b"\xef\xbb\xbf"
 
@@ -350,6 +355,10 @@ class DisputeAdmin(MoneyMixin, ReadOnlyAdmin[Dispute]):
     search_fields = ("provider_id__exact",)
 
 
+def _nothing(account: Account, by: By, at: dt.datetime, answers: dict[str, Any]) -> None:
+    """The page of the subscription asks, shows both dates and does it."""
+
+
 def _move_charge(row: Subscription, by: By, at: dt.datetime, answers: dict[str, Any]) -> str:
     then = postponed(row, answers["days"])
     move_charge(row, answers["days"], reason=answers["reason"], by=by, at=at)
@@ -361,6 +370,42 @@ class DaysLaterForm(forms.Form):
 
     days = forms.IntegerField(label=_("Days later"), min_value=1)
     reason = forms.ChoiceField(label=_("Why?"), choices=Why.choices)
+
+
+def _charged(account: Account) -> Subscription | None:
+    """The subscription whose next charge could be moved; no query beside those of the account's page."""
+    row = next((row for row in subscriptions_of(account) if row.is_live and not row.is_local), None)
+    if row is not None:
+        row.account = account
+    return row
+
+
+def _has_charge(account: Account, at: dt.datetime) -> bool:
+    row = _charged(account)
+    has_days = bool(account.terms.charge_move_days)
+    return row is not None and has_days and can_postpone(row, at=at) and chased(account) is None
+
+
+def _page_of_charge(account: Account) -> str:
+    row = _charged(account)
+    if row is None:
+        return reverse("admin:accounts_account_change", args=[account.pk])
+    return reverse("admin:billing_subscription_act", args=[row.pk, "postpone"])
+
+
+AccountAdmin.add_act(
+    Act(
+        code="move_charge",
+        title=_("Move the next charge"),
+        text=_("The days between are free. What it means is shown before anything is done."),
+        button=_("Show what it means"),
+        permission="billing.change_subscription",
+        can=_has_charge,
+        do=_nothing,
+        done="",
+        page=_page_of_charge,
+    )
+)
 
 
 @admin.register(Subscription)

@@ -48,7 +48,7 @@ def subscription(account: Account, at: dt.datetime) -> dict[str, Any]:
     comes with the account, the case with the invoices."""
     found = subscriptions_of(account)
     customer: Customer | None = getattr(account, "customer", None)
-    case = _chased(account)
+    case = chased(account)
     live = [row for row in found if row.is_live]
     prefetch_related_objects(live, "pauses")
     coming: list[CalendarEntry] = []
@@ -68,7 +68,7 @@ def _invoices(account: Account) -> list[Invoice]:
     return shared(account, "billing.newest_invoices", lambda: list(rows))
 
 
-def _chased(account: Account) -> DunningCase | None:
+def chased(account: Account) -> DunningCase | None:
     """The case of the newest invoice that is owed."""
     cases = (getattr(row, "dunning_case", None) for row in _invoices(account) if row.status == "open")
     return next((case for case in cases if case is not None), None)

@@ -136,6 +136,7 @@ class Act(Generic[M]):
     `can` is the verb's own question; `do` gets the row, who acts, when, and the answers of `form`, and may
     return what came of it in words, in place of `done`. `undo` says what way there is back. With
     `is_rehearsed` a page between the question and the act shows what it would change in the account.
+    `page` is where it is asked instead: the page of another row, which knows more to show.
     """
 
     code: str
@@ -150,6 +151,7 @@ class Act(Generic[M]):
     form: type[Form] = Form
     is_grave: bool = False
     is_rehearsed: bool = False
+    page: Callable[[M], str] | None = None
 
 
 def _answers(form: Form) -> list[tuple["StrOrPromise", str]]:
@@ -209,6 +211,8 @@ class ActsAdmin(ReadOnlyAdmin[M]):
         if is_own(request, row):
             raise PermissionDenied(_("This is an account of your own. Please ask a colleague."))
         require_fresh(request)
+        if act.page is not None:
+            return redirect(act.page(row))
         return self._ask_and_do(request, act, row)
 
     def _ask_and_do(self, request: HttpRequest, act: Act[M], row: M) -> HttpResponse:

@@ -76,6 +76,9 @@ def test_support_moves_the_next_charge_and_sees_before_what_it_means(noon, desk)
     account = make_account(owner=make_user(password=PASSWORD))
     row = make_subscription(account)
     url = act("subscription", row, "postpone")
+    beside = reverse("admin:accounts_account_act", args=[account.pk, "move_charge"])
+    assert beside in desk.get(reverse("admin:accounts_account_change", args=[account.pk])).content.decode()
+    assert desk.get(beside).url == url
 
     page = desk.post(url, {"days": "10", "reason": "asked"}).content.decode()
     assert "€29.00" in page
