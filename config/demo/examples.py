@@ -174,7 +174,7 @@ def _trial(shop: Workshop) -> None:
     settle(account, at=shop.ago(4))
 
 
-def _trial_began(shop: Workshop, name: str, *, days_ago: int) -> None:
+def begin_trial(shop: Workshop, name: str, *, days_ago: int) -> None:
     """A trial that began then, taken through its days by the sweep."""
     account = shop.open(name, days_ago=days_ago)
     start_trial(
@@ -188,11 +188,11 @@ def _trial_began(shop: Workshop, name: str, *, days_ago: int) -> None:
 
 
 def _trial_over(shop: Workshop) -> None:
-    _trial_began(shop, "Cedar Lab", days_ago=18)
+    begin_trial(shop, "Cedar Lab", days_ago=18)
 
 
 def _trial_frozen(shop: Workshop) -> None:
-    _trial_began(shop, "Silent Mill", days_ago=34)
+    begin_trial(shop, "Silent Mill", days_ago=34)
 
 
 def _free(shop: Workshop) -> None:
@@ -200,15 +200,30 @@ def _free(shop: Workshop) -> None:
 
 
 def _past_due(shop: Workshop) -> None:
-    account = shop.open("Late Bakery", days_ago=60)
+    fall_due(shop, "Late Bakery")
+
+
+def _to_confirm(shop: Workshop) -> None:
+    fall_due(shop, "Careful Bakery", card="pm_card_authenticationRequired")
+
+
+def fall_due(shop: Workshop, name: str, **card: str) -> Account:
+    """An account whose renewal of the last days was refused; it is in grace."""
+    account = shop.open(name, days_ago=60)
     # As of a week before today the card is still good; the renewal a few days later meets a bad one.
     Workshop(shop.email, shop.ago(8)).pay(account, "solo-monthly", at=shop.ago(33))
-    break_card(account)
+    break_card(account, **card)
     shop.advance(account)
+    return account
 
 
 def _blocked(shop: Workshop) -> None:
-    account = shop.open("Night Bakery", days_ago=70)
+    fall_silent(shop, "Night Bakery")
+
+
+def fall_silent(shop: Workshop, name: str) -> Account:
+    """An account whose invoice stayed unpaid until access went off."""
+    account = shop.open(name, days_ago=70)
     # The renewal meets a bad card nine to twelve days ago, seen a day later; each day took its step.
     Workshop(shop.email, shop.ago(13)).pay(account, "solo-monthly", at=shop.ago(40))
     break_card(account)
@@ -217,15 +232,14 @@ def _blocked(shop: Workshop) -> None:
         today.advance(account)
         run_dunning(at=today.now)
         settle(account, at=today.now)
+    return account
 
 
-def break_card(account: Account) -> None:
+def break_card(account: Account, card: str = "pm_card_chargeCustomerFail") -> None:
     """From the next charge on the bank refuses: a card that can be saved and not be charged."""
     customer = Customer.objects.get(account=account)
     with calling() as stripe:
-        method = stripe.v1.payment_methods.attach(
-            "pm_card_chargeCustomerFail", params={"customer": customer.provider_id}
-        )
+        method = stripe.v1.payment_methods.attach(card, params={"customer": customer.provider_id})
         stripe.v1.customers.update(
             customer.provider_id, params={"invoice_settings": {"default_payment_method": method.id}}
         )
@@ -287,6 +301,7 @@ EXAMPLES = (
     Example("frozen@mill.example", "the trial ran out: access is off", _trial_frozen),
     Example("free@garden.example", "on the free plan", _free),
     Example("late@bakery.example", "the last payment failed; access is on for some days more", _past_due),
+    Example("confirm@bakery.example", "the bank wants the last payment confirmed (3-D Secure)", _to_confirm),
     Example("night@bakery.example", "an invoice was not paid in time: access is off until it is", _blocked),
     Example("paused@hut.example", "agreed on a pause", _paused),
     Example("leaving@kiosk.example", "has stopped renewing", _leaving),
