@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from django.conf import settings
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import transaction
 from django.db.models import Max
 
@@ -20,6 +21,8 @@ from accounts.sending import render_notice
 logger = logging.getLogger(__name__)
 
 LANGUAGES: Final = settings.LANGUAGES
+#: How a kind says that the row which a mail is about is not there, or that its notice names none.
+NOTHING_TO_WRITE_ABOUT: Final = (ObjectDoesNotExist, LookupError, ValueError)
 #: The secret at the end of a link: whoever has it may undo or read; staff need not have it.
 _SECRET = re.compile(r"(?<=/)[A-Za-z0-9_-]{20,}")
 
@@ -78,8 +81,7 @@ def preview_mail(account: Account, code: str, *, language: str, by: By, at: dt.d
         with transaction.atomic():
             message = render_notice(notice, at=at, language=language)
             transaction.set_rollback(True)
-    except Exception:
-        # As when it is sent: each kind has its own reasons why there is nothing to write about.
+    except NOTHING_TO_WRITE_ABOUT:
         logger.info("mail cannot be previewed", extra={"kind": code})
         return None
     record(account, "mail.previewed", by=by, at=at, mail=code, language=language)

@@ -7,10 +7,12 @@ from django.core import mail as outbox
 from django.urls import reverse
 
 from accounts import clock
+from accounts.events import By
+from accounts.kinds import kinds
 from accounts.models import Event, Link, Notice, Suppression, User
 from accounts.notices import owe, suppress_address
 from accounts.people import invite_member
-from accounts.previews import readable_kinds
+from accounts.previews import preview_mail, readable_kinds
 from accounts.tests.worlds import make_account, make_member, make_user, owner_of
 from offboarding.tests.leaving import choose, owners_browser, paying_account
 from offboarding.tests.test_admin_roles import browser
@@ -61,6 +63,21 @@ def test_a_mail_about_nothing_says_so():
 
     assert "nothing in this account" in page
     assert not Event.objects.filter(kind="mail.previewed").exists()
+
+
+def test_every_kind_of_mail_about_nothing_says_so_and_none_breaks_the_page():
+    account = make_account()
+    owner, shown = owner_of(account), {}
+    for number, code in enumerate(kinds()):
+        period, subject = ("", "") if number % 2 else ("a:1:c", "b:2")
+        Notice.objects.filter(account=account, kind=code).delete()
+        owe(account, code, to=[owner], at=clock.now(), period=period or f"{number}", subject=subject)
+        shown[code] = preview_mail(account, code, language="en", by=By.staff(owner), at=clock.now())
+
+    assert len(shown) > 30
+    assert [
+        shown[code] for code in ("payment_received", "trial_ends", "payment_failed", "leaving_received")
+    ] == [None] * 4
 
 
 def test_the_page_of_mails_is_cheap_and_says_when_each_comes(django_assert_max_num_queries):
