@@ -14,8 +14,8 @@ from accounts import clock
 from accounts.arbiter import Category
 from accounts.job_board import count_rows
 from accounts.kinds import kinds_of
-from accounts.models import JobRun, Notice, WebhookDelivery
-from billing.models import DunningCase, Incoming, Instruction, Refund
+from accounts.models import JobRun, Notice, Terms, WebhookDelivery
+from billing.models import DunningCase, Incoming, Instruction, Plan, Refund
 from billing.reports import MAY_READ
 
 if TYPE_CHECKING:
@@ -239,6 +239,16 @@ WAITING = [
 ]
 
 
+def _missing(request: HttpRequest) -> "list[tuple[StrOrPromise, str]]":
+    """What a new installation still lacks before its first customer, for whoever may make it."""
+    found: list[tuple[StrOrPromise, str]] = []
+    if request.user.has_perm("accounts.change_terms") and not Terms.objects.published().exists():
+        found.append((_("Publish the first terms"), reverse("admin:accounts_terms_changelist")))
+    if request.user.has_perm("billing.add_plan") and not Plan.objects.filter(is_active=True).exists():
+        found.append((_("Make the plans that you sell"), reverse("admin:billing_plan_changelist")))
+    return found
+
+
 def first_page(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add what waits for a person to the first page, in one query; each count stops at `MANY`."""
     at = clock.now()
@@ -249,6 +259,7 @@ def first_page(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         for place, kind in kinds.items()
     ]
     return context | {
+        "missing": _missing(request),
         "waiting": waiting,
         "many": MANY,
         "may_search": request.user.has_perm("accounts.view_account"),

@@ -49,10 +49,11 @@ class TermsAdmin(ActsAdmin[Terms]):
         return [path("draft/", view, name="accounts_terms_draft"), *super().get_urls()]
 
     def draft_view(self, request: HttpRequest) -> HttpResponse:
-        """A new draft, copied from the version in force."""
+        """A new draft, copied from the newest version; of a new installation the first, with our defaults."""
         if request.method == "POST" and request.user.has_perm("accounts.change_terms"):
-            now = clock.now()
-            draft = new_draft(Terms.objects.in_force(now), in_force_from=now + dt.timedelta(days=30))
+            newest, now = Terms.objects.published().order_by("-version").first(), clock.now()
+            starts = now + dt.timedelta(days=30) if newest else now
+            draft = new_draft(newest or Terms(), in_force_from=starts)
             messages.success(request, _("A draft was made. It comes into force when you publish it."))
             return redirect(reverse("admin:accounts_terms_change", args=[draft.pk]))
         return redirect("admin:accounts_terms_changelist")

@@ -383,3 +383,20 @@ def test_days_the_wrong_way_round_are_said_and_not_downloaded() -> None:
     answer = browser("finance").get(reverse("admin:report_download", args=["refunds"]), days)
 
     assert "The last day is before the first." in answer.content.decode()
+
+
+def test_a_new_installation_says_what_it_lacks_and_makes_its_first_terms(client: Client, fresh: None) -> None:
+    Plan.objects.all().delete()
+    client.force_login(make_staff(is_superuser=True))
+    lacks = [str(words) for words, _url in client.get(reverse("admin:index")).context["missing"]]
+    made = client.post(reverse("admin:accounts_terms_draft"))
+    first = Terms.objects.get()
+    act = reverse("admin:accounts_terms_act", args=[first.pk, "publish"])
+    client.post(act)
+
+    assert lacks == ["Publish the first terms", "Make the plans that you sell"]
+    assert made["Location"] == reverse("admin:accounts_terms_change", args=[first.pk])
+    assert Terms.objects.in_force(clock.now()).version == 1
+    assert browser("support").get(reverse("admin:index")).context["missing"] == []
+    left = client.get(reverse("admin:index")).context["missing"]
+    assert [str(words) for words, _url in left] == ["Make the plans that you sell"]

@@ -15,12 +15,18 @@ from accounts.jobs import Outcome, is_off, jobs, start_job, what_is_due
 class Command(BaseCommand):
     """Respects the switches; `manage.py jobs` lists the names."""
 
-    help = "Run one job now, or say what it would do."
+    help = "Run one job now, also where its slot was run; with --dry-run only count what it would find."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", help="as `manage.py jobs` lists it")
-        parser.add_argument("--dry-run", action="store_true", help="count what is due, and change nothing")
-        parser.add_argument("--at", help="as of this moment, such as 2026-03-01T09:00+01:00")
+        parser.add_argument(
+            "--dry-run",
+            action="store_true",
+            help="only count what is due and what would have to wait; nothing is changed",
+        )
+        parser.add_argument(
+            "--at", help="as of this moment, such as 2026-03-01T09:00+01:00; one to come only with --dry-run"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         job = jobs().get(options["name"])

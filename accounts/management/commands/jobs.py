@@ -1,4 +1,4 @@
-"""`manage.py jobs`: every job with its last run, its age, what is due now, and whether it is off."""
+"""`manage.py jobs`: every job with its last run, its age, what is due now, and what is wrong with it."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from accounts.job_board import read_board
 class Command(BaseCommand):
     """One line for each job."""
 
-    help = "List the jobs: last run, its age, due now, switched off."
+    help = "List the jobs: last run, its age, how much was due and done, how much is due now, what is wrong."
 
     def handle(self, *args: Any, **options: Any) -> None:
         at = clock.now()
@@ -27,4 +27,5 @@ class Command(BaseCommand):
                 f"{f'{last.seconds:.2f}' if last else '':>8}"
                 f"{f'  OFF: {line.off.reason}' if line.off else ''}"
                 f"{f'  FAILED: {last.error}' if last and last.error else ''}"
+                f"{'  LATE: is a worker running, and beat?' if line.state == 'late' else ''}"
             )

@@ -15,15 +15,22 @@ REASON = "manage.py purge"
 class Command(BaseCommand):
     """Delete the data of closed accounts whose date has come."""
 
-    help = "Delete the data of closed accounts whose date has come."
+    help = "Delete the data of closed accounts whose date has come. Look first: --dry-run."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Without an argument it purges what is due, as beat does."""
         choice = parser.add_mutually_exclusive_group()
         choice.add_argument("--dry-run", action="store_true", help="say what would go, and change nothing")
-        choice.add_argument("--stop", action="store_true", help="stop every job that destroys data")
-        choice.add_argument("--resume", action="store_true", help="let the jobs go on")
-        choice.add_argument("--allow", type=int, metavar="N", help="agree to N purges today, then purge")
+        choice.add_argument(
+            "--stop", action="store_true", help="switch off every job that destroys data; what is due waits"
+        )
+        choice.add_argument("--resume", action="store_true", help="switch them on again; they catch up")
+        choice.add_argument(
+            "--allow",
+            type=int,
+            metavar="N",
+            help="agree to N deletions today, above the daily brake, then begin",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Print one line for each account: its public id and what became of it."""
