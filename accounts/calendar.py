@@ -38,11 +38,19 @@ class CalendarEntry:
 
 Source = Callable[[Account, Member, dt.datetime], Iterable[CalendarEntry]]
 _SOURCES: dict[str, Source] = {}
+#: Which kinds of mail the facts will keep from leaving, though they are owed.
+Moot = Callable[[Account], Iterable[str]]
+_MOOT: dict[str, Moot] = {}
 
 
 def register(code: str, source: Source) -> None:
     """Add a source of entries; called from `AppConfig.ready`."""
     _SOURCES[code] = source
+
+
+def register_moot(code: str, moot: Moot) -> None:
+    """Name mails that an account's facts will keep from leaving; called from `AppConfig.ready`."""
+    _MOOT[code] = moot
 
 
 def what_comes_next(account: Account, member: Member, *, at: dt.datetime) -> list[CalendarEntry]:
@@ -60,9 +68,11 @@ def mails_to_come(account: Account, member: Member, at: dt.datetime) -> list[Cal
 
 
 def ahead(account: Account, at: dt.datetime) -> QuerySet[Notice]:
-    """What is owed to this account, and the reminders of today, which have taken the day."""
+    """What is owed to this account and will leave, and the reminders of today, which have taken the day."""
     owed = Q(status=Notice.Status.OWED) | Q(gentle_day__gte=at.astimezone(account.zone).date())
-    return with_holds(Notice.objects.filter(owed, account=account), at).order_by("window_from", "pk")
+    moot = {kind for find in _MOOT.values() for kind in find(account)}
+    rows = Notice.objects.filter(owed, account=account).exclude(kind__in=moot, status=Notice.Status.OWED)
+    return with_holds(rows, at).order_by("window_from", "pk")
 
 
 def with_holds(notices: QuerySet[Notice], at: dt.datetime) -> QuerySet[Notice]:

@@ -58,4 +58,4 @@ def _grace(account: Account) -> tuple[str, str, str]:
     """A payment or a choice is missing before access ends; without an end nothing has to be done."""
     if account.access_ends_at is None:
         return _("still on"), "warn", _("Everything is still on.")
-    return _("action needed"), "warn", _("There is something to settle.")
+    return _("action needed"), "warn", _("A payment or the choice of a plan is missing.")

@@ -136,7 +136,9 @@ def _pause_words(notice: Notice, at: dt.datetime) -> dict[str, Any]:
 
 
 def _is_still_paused(notice: Notice, at: dt.datetime) -> bool:
-    return _pause(notice) is not None
+    """It goes on after the pause: nobody has said that they leave."""
+    pause = _pause(notice)
+    return pause is not None and pause.subscription.cancel_at is None
 
 
 KINDS = (

@@ -33,6 +33,7 @@ class OffboardingConfig(AppConfig):
         for way in WAYS:
             ways_out.register(way)
         calendar.register("offboarding", leaving_panel.leaving_to_come)
+        calendar.register_moot("offboarding", leaving_panel.moot_mails)
         signals.instruction_done.connect(reactions.schedule_when_told, dispatch_uid="offboarding.scheduled")
         signals.subscription_changed.connect(reactions.follow_subscription, dispatch_uid="offboarding.follow")
         signals.payment_received.connect(

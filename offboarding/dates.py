@@ -94,7 +94,10 @@ def _refund_of_the_step(cancellation: Cancellation) -> list[Pair]:
             "moment": moment(cancellation.claim_until),
         }
         return [(_("Refund"), words)]
-    kept = wording.kept_refund(value, quote.currency, cancellation.claim_until)
+    kept = _("%(amount)s is then kept for you: claim it on any day until %(moment)s") % {
+        "amount": format_money(value, quote.currency),
+        "moment": moment(cancellation.claim_until),
+    }
     return [(_("Free days until"), day(recompute(quote).free_until)), (_("Refund"), kept)]
 
 

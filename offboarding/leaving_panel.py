@@ -52,6 +52,16 @@ LEAVING_PANEL = Panel(
 )
 
 
+#: Mails about what goes on: to who is leaving they do not go.
+OF_WHO_STAYS = ("renewal_ahead", "pause_ends")
+
+
+def moot_mails(account: Account) -> tuple[str, ...]:
+    """The mails about what goes on, while a leaving is open."""
+    cancellation = latest_leaving(account)
+    return OF_WHO_STAYS if cancellation is not None and cancellation.is_open else ()
+
+
 def leaving_to_come(account: Account, member: Member, at: dt.datetime) -> Iterable[CalendarEntry]:
     """The end of access and of a refund that waits; `data_words` says when the data goes. One query."""
     cancellation = latest_leaving(account)

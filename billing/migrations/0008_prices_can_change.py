@@ -109,6 +109,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='plannedprice',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state__in', ['set', 'done']), _negated=True), ('told_at__lt', models.F('takes_at')), ('amount_after__lt', models.F('amount_before')), _connector='OR'), name='planned_price_rise_was_told'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state__in', ['set', 'done']), _negated=True), models.Q(('told_at__isnull', False), ('told_at__lt', models.F('takes_at'))), ('amount_after__lt', models.F('amount_before')), _connector='OR'), name='planned_price_rise_was_told'),
         ),
     ]

@@ -171,7 +171,7 @@ class PlannedPrice(models.Model):
             models.CheckConstraint(
                 name="planned_price_rise_was_told",
                 condition=~Q(state__in=["set", "done"])
-                | Q(told_at__lt=F("takes_at"))
+                | Q(told_at__isnull=False, told_at__lt=F("takes_at"))
                 | Q(amount_after__lt=F("amount_before")),
             ),
         ]

@@ -118,7 +118,7 @@ DATES = {
         "Without the last step Access ends on 11 April 2026, 14:00 CEST; nothing is refunded",
         "With the last step Access ends on 25 April 2026, 14:00 CEST",
         "Free days until 14 April 2026",
-        "Refund €10.30 is kept for you: claim it on any day until 28 April 2026, 23:59 CEST",
+        "Refund €10.30 is then kept for you: claim it on any day until 28 April 2026, 23:59 CEST",
     ],
     ("free_days", True): [
         "Free days until 14 April 2026",

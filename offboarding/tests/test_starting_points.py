@@ -7,7 +7,7 @@ import pytest
 from django.core import mail
 from django.urls import reverse
 
-from accounts.models import Acceptance
+from accounts.models import Acceptance, Notice
 from accounts.tests.worlds import NOON, PASSWORD, make_member, make_terms, make_user
 from billing.models import Customer, Refund
 from billing.stripe_api import calling
@@ -197,9 +197,16 @@ def test_a_closed_account_is_left_already_though_the_provider_was_not_told_yet(c
     assert account.cancellations.count() == 1
 
 
-@pytest.mark.parametrize(
-    "start", ["paid 20 days ago", "pause agreed", "past due, terms cancel it", "free plan"]
-)
+LEAVERS = [
+    "paid 20 days ago",
+    "a year, paid 100 days ago",
+    "pause agreed",
+    "past due, terms cancel it",
+    "free plan",
+]
+
+
+@pytest.mark.parametrize("start", LEAVERS)
 def test_what_comes_next_says_the_end_of_who_is_leaving_once_and_nothing_after_it(start, clock):
     account = situations.STARTS[start](clock)
     browser = owners_browser(account)
@@ -209,10 +216,22 @@ def test_what_comes_next_says_the_end_of_who_is_leaving_once_and_nothing_after_i
 
     page = browser.get(reverse("account_overview", args=[account.public_id]))
 
+    mails = {entry.kind for entry in page.context["coming"] if entry.is_mail}
+    assert not mails & {"renewal_ahead", "pause_ends"}
     coming = [entry for entry in page.context["coming"] if not entry.is_mail]
     at_the_end = [str(entry.text) for entry in coming if entry.at == end]
     assert len([text for text in at_the_end if "ends" in text and "refund" not in text]) == 1
     assert [str(entry.text) for entry in coming if entry.at > end] == []
+
+
+def test_who_leaves_in_a_pause_is_not_told_that_it_goes_on(clock):
+    account = situations.pause_begun(clock)
+    choose(owners_browser(account), account, "stop_renewing")
+    run_worker()
+
+    after(clock, days=22)
+
+    assert Notice.objects.get(kind="pause_ends").status == "dropped"
 
 
 def cancel_at_the_provider(account, **params):
