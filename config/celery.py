@@ -63,6 +63,14 @@ def listen_patiently(conf: Any = None, **_: Any) -> None:
     conf.broker_transport_options = options
 
 
+@signals.celeryd_init.connect
+def wait_for_the_broker(**_: Any) -> None:
+    """A worker whose broker dies while it works waits for it, and does not die too."""
+    from config import broker
+
+    broker.outlive_the_broker()
+
+
 @signals.setup_logging.connect
 def log_as_the_web_does(**_: Any) -> None:
     """Keep Celery from installing its own handlers."""
