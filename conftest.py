@@ -122,10 +122,17 @@ class TurnedClock:
 
 @pytest.fixture
 def clock(settings: Any, tmp_path: Path) -> TurnedClock:
-    """The product's clock for this test alone; it runs right again afterwards."""
+    """The product's clock for this test alone, at noon of an ordinary day; it runs right again afterwards.
+
+    `BEGIN_AT=2026-03-29T00:30Z` begins at another moment, to see that no test depends on the hour.
+    """
+    from accounts.tests.worlds import NOON
+
     # A file of its own, so that no other test, worker or demo turns with it; it goes with the test.
     settings.CLOCK_FILE = str(tmp_path / "clock")
-    return TurnedClock()
+    turned = TurnedClock()
+    turned.turn_to(datetime.fromisoformat(os.environ.get("BEGIN_AT") or NOON.isoformat()))
+    return turned
 
 
 @pytest.fixture(scope="session")

@@ -66,6 +66,7 @@ def test_nothing_is_charged_while_it_lasts_and_access_ends(paying, clock):
 
 def test_it_ends_by_itself_with_a_notice_before(paying, clock):
     pause = pause_for(paying, 1, clock)
+    advance(clock, Notice.objects.get(kind="pause_ends").window_from + dt.timedelta(hours=1))
     advance(clock, pause.resumes_at + dt.timedelta(hours=3))
     resume_due_pauses(at=clock.now())
     run_worker()
@@ -99,6 +100,7 @@ def test_ending_it_early_charges_now_and_opens_the_account(paying, clock):
 
 def test_a_second_pause_within_the_terms_months_is_refused(paying, clock):
     pause = pause_for(paying, 1, clock)
+    advance(clock, Notice.objects.get(kind="pause_ends").window_from + dt.timedelta(hours=1))
     advance(clock, pause.resumes_at + dt.timedelta(hours=3))
     resume_due_pauses(at=clock.now())
     paying.refresh_from_db()
