@@ -3,16 +3,18 @@
 import datetime as dt
 from collections.abc import Iterable
 
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Count, DateTimeField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet
+from django.db.models.functions import TruncDate
 
 from accounts.arbiter import Category, is_open
 from accounts.audit import Invariant, refs, register
 from accounts.ids import hash_token
 from accounts.kinds import kinds, kinds_of
-from accounts.models import Account, Event, Notice, Suppression
+from accounts.models import Account, ActivityDay, Event, Notice, Suppression
 from accounts.rounds import mail_hours
 
 LATE = dt.timedelta(hours=1)
+DAY = dt.timedelta(days=1)
 #: What was sent earlier than this was asked about before.
 LOOK_BACK = dt.timedelta(days=8)
 
@@ -28,6 +30,19 @@ def history_gaps(at: dt.datetime) -> Iterable[str]:
 def personal_history(at: dt.datetime) -> Iterable[str]:
     """Events that hold something like an address; codes, ids, amounts and times never contain an @."""
     return refs(Event.objects.filter(facts__icontains="@").values_list("pk", flat=True), "event")
+
+
+def let_in_although_off(at: dt.datetime) -> Iterable[str]:
+    """Used on a day on which access had been off for a whole day, by its date and by its state (T1)."""
+    # The account's own day is at most one ahead of the day in UTC.
+    over = TruncDate(ExpressionWrapper(OuterRef("access_ends_at") + 2 * DAY, DateTimeField()), tzinfo=dt.UTC)
+    used = ActivityDay.objects.filter(account=OuterRef("pk"), day__gte=over)
+    rows = Account.objects.filter(
+        Exists(used.filter(day__gte=(at - LOOK_BACK).date())),
+        state__in=(Account.State.FROZEN, Account.State.CLOSED),
+        access_ends_at__isnull=False,
+    )
+    return refs(rows.values_list("public_id", flat=True), "account")
 
 
 def sent_twice(at: dt.datetime) -> Iterable[str]:
@@ -112,6 +127,15 @@ def register_invariants() -> None:
         Invariant(code="C10", kind="query", text="history has no gaps", find=history_gaps),
         Invariant(code="C10", kind="constraint", text="history is append-only", proof="event_append_only"),
         Invariant(code="D3", kind="query", text="history holds no personal data", find=personal_history),
+        Invariant(
+            code="T1", kind="query", text="nobody is let in whose access is off", find=let_in_although_off
+        ),
+        Invariant(
+            code="T1",
+            kind="test",
+            text="who is frozen or gone reaches only the allow-list, with any credential",
+            proof="config/tests/test_access_matrix.py",
+        ),
         Invariant(code="M1", kind="constraint", text="each notice is owed once", proof="notice_owed_once"),
         Invariant(code="M1", kind="query", text="each notice is sent at most once more", find=sent_twice),
         Invariant(

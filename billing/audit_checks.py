@@ -160,6 +160,12 @@ def steps_on_one_day(at: dt.datetime) -> Iterable[str]:
             yield f"dunning:{ref}"
 
 
+def blocked_before_their_day(at: dt.datetime) -> Iterable[str]:
+    """Access taken before the moment that every mail said: days taken away (T3)."""
+    rows = DunningCase.objects.filter(blocked_at__lt=F("block_at"))
+    return refs(rows.values_list("public_id", flat=True), "dunning")
+
+
 def tried_by_the_provider(at: dt.datetime) -> Iterable[str]:
     """Unpaid invoices that the provider means to try again by itself: its retries have to be off."""
     rows = DunningCase.objects.running().exclude(invoice__next_attempt_at=None)
@@ -226,6 +232,12 @@ def register_invariants() -> None:
             find=chased_though_settled,
         ),
         Invariant(code="T3", kind="query", text="late runs give no free days", find=free_days_by_lateness),
+        Invariant(
+            code="T3",
+            kind="query",
+            text="nobody is blocked before the day that was told",
+            find=blocked_before_their_day,
+        ),
         Invariant(code="T3", kind="query", text="no two dunning steps on one day", find=steps_on_one_day),
         Invariant(
             code="T3",

@@ -69,6 +69,12 @@ def extensions_into_the_past(at: dt.datetime) -> Iterable[str]:
     return refs(rows.values_list("pk", flat=True), "extension")
 
 
+def steps_before_their_day(at: dt.datetime) -> Iterable[str]:
+    """A step of a trial that was taken before it was due: days taken away (T3)."""
+    rows = TrialStep.objects.filter(done_at__lt=F("due_at"))
+    return refs(rows.values_list("pk", flat=True), "step")
+
+
 def register_invariants() -> None:
     """Called from `AppConfig.ready`."""
     register(
@@ -76,6 +82,15 @@ def register_invariants() -> None:
         Invariant(code="T2", kind="query", text="nobody who pays is frozen", find=frozen_although_paid),
         Invariant(code="T2", kind="query", text="a free plan is never frozen", find=free_and_frozen),
         Invariant(code="T2", kind="query", text="nobody is frozen untold", find=frozen_untold),
+        Invariant(
+            code="T3", kind="query", text="no step of a trial comes early", find=steps_before_their_day
+        ),
+        Invariant(
+            code="T3",
+            kind="test",
+            text="a trial ends the same with days of beat off, in every zone, at any date",
+            proof="billing/tests/test_trial_lives.py",
+        ),
         Invariant(
             code="T4",
             kind="query",

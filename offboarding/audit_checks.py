@@ -3,16 +3,20 @@
 import datetime as dt
 from collections.abc import Iterable
 
-from django.db.models import F, Q, Sum
+from django.db.models import Exists, F, OuterRef, Q, Sum
 
 from accounts.audit import Invariant, refs, register
-from accounts.models import Account, Event, Notice
+from accounts.models import Account, Event, Member, Notice
 from billing.models import Instruction, Invoice, Payment, Refund
 from offboarding.models import Cancellation, Closure, Erasure, ExitSurvey, Offer, Reservation
 from offboarding.quotes import is_faithful
+from offboarding.retention import SOON
 
 QUARTER = dt.timedelta(minutes=15)
+HOUR = dt.timedelta(hours=1)
 DAY = dt.timedelta(days=1)
+#: The mails that say when data is deleted.
+TELLING = (SOON, "leaving_received", "trial_farewell")
 STATUS_EVENTS = {f"cancellation.{status}": status for status in Cancellation.Status.values}
 
 
@@ -165,6 +169,17 @@ def purged_early(at: dt.datetime) -> Iterable[str]:
     )
 
 
+def deleted_untold(at: dt.datetime) -> Iterable[str]:
+    """About to be deleted without a mail of three days before, that was sent or could not be (T2)."""
+    by_then = OuterRef("purge_on") - 3 * DAY + HOUR
+    mails = Notice.objects.filter(account=OuterRef("account"), kind__in=TELLING, created_at__lte=by_then)
+    told = mails.exclude(status="owed", attempts=0)
+    readers = Member.objects.payers().filter(account=OuterRef("account"))
+    rows = Closure.objects.filter(status="scheduled", purge_on__lte=at + DAY)
+    rows = rows.filter(Exists(readers)).exclude(Exists(told))
+    return refs(rows.values_list("pk", flat=True), "closure")
+
+
 def purge_overdue(at: dt.datetime) -> Iterable[str]:
     """Due for a day and not deleted."""
     return refs(Closure.objects.due(at - DAY).values_list("pk", flat=True), "closure")
@@ -236,6 +251,7 @@ def register_invariants() -> None:
             text="a kept refund can be claimed for 14 days at least",
             proof="reservation_at_least_14_days",
         ),
+        Invariant(code="T2", kind="query", text="nobody's data is deleted untold", find=deleted_untold),
         Invariant(code="D1", kind="query", text="nothing is deleted before its date", find=purged_early),
         Invariant(
             code="D1",

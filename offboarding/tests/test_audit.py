@@ -14,7 +14,7 @@ from django.db import connection
 from accounts.audit import invariants, run_audit
 from accounts.events import SYSTEM, record
 from accounts.ids import hash_token
-from accounts.models import Account, Notice, Suppression
+from accounts.models import Account, ActivityDay, Notice, Suppression
 from billing.dunning_rules import dunning_day
 from billing.models import (
     DunningAttempt,
@@ -264,6 +264,26 @@ def plant_two_steps(account, at):
     DunningAttempt.objects.create(case=case, at=case.blocked_at, day=day, outcome="declined")
 
 
+def plant_early_block(account, at):
+    chase(account, at, block_at=at + HOURS_25)
+
+
+def plant_early_step(account, at):
+    trial = Subscription.objects.filter(account=account).first()
+    later = at + HOURS_25
+    TrialStep.objects.create(subscription=trial, kind="end", due_at=later, window_to=later, done_at=at)
+
+
+def plant_visitor(account, at):
+    Account.objects.filter(pk=account.pk).update(state="frozen", access_ends_at=at - 3 * HOURS_25)
+    ActivityDay.objects.create(account=account, day=at.date())
+
+
+def plant_untold_deletion(account, at):
+    closing(account, at, purge_on=at + HOURS_25 / 2)
+    Notice.objects.update(created_at=at - HOURS_25)
+
+
 def plant_provider_retry(account, at):
     case = chase(account, at)
     Invoice.objects.filter(pk=case.invoice_id).update(next_attempt_at=at + HOURS_25)
@@ -348,6 +368,10 @@ PLANTED = {
     "a paid invoice stops dunning within a minute": plant_paid_and_chased,
     "late runs give no free days": plant_free_day,
     "no two dunning steps on one day": plant_two_steps,
+    "nobody is blocked before the day that was told": plant_early_block,
+    "no step of a trial comes early": plant_early_step,
+    "nobody is let in whose access is off": plant_visitor,
+    "nobody's data is deleted untold": plant_untold_deletion,
     "nobody retries beside us": plant_provider_retry,
     "what ends is off within the hour": plant_late_freeze,
     "nobody who pays is frozen": plant_frozen_payer,
