@@ -86,7 +86,7 @@ def test_whoever_comes_late_tries_once_and_goes_on_one_step_a_day():
     """Beat was off from the second day to the fifteenth."""
     left, today, seen = plan_steps(rules_of(Terms()), NOON, ZONE), NOON.date() + 15 * DAY, []
     while left:
-        if left[0].day <= today:
+        while left and left[0].day <= today:  # as often as beat rings on one day
             seen.append((left[0].key, (today - NOON.date()).days))
             left = after_step(left, today=today)
         today += DAY
@@ -190,7 +190,7 @@ def test_carried_out_with_days_off_nothing_comes_early_twice_a_day_or_never(worl
     left, start, done = plan, first.astimezone(ZoneInfo(zone)).date(), []
     for number in range(1, 400):
         today = start + number * DAY
-        if number not in days_off and left and left[0].day <= today:
+        while number not in days_off and left and left[0].day <= today:
             done.append((left[0], today))
             left = after_step(left, today=today)
 

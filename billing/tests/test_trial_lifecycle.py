@@ -1,10 +1,10 @@
 """A trial without a card, lived through by the clock: every event and every mail, and nothing else.
 
-`TRIAL_GRID=all` lives through every cell of the grid: zones, dates, outages, beats.
+`GRID=all` lives through every cell of the grid of the last part: zones, dates, outages, beats. Other lives
+than the ignored one are lived everywhere in test_trial_lives.py.
 """
 
 import datetime as dt
-import os
 from itertools import product
 
 import pytest
@@ -16,6 +16,8 @@ from accounts.models import Notice, Terms
 from accounts.tests.worlds import make_terms, owner_of
 from billing.models import Subscription
 from billing.periods import add_local_days, local_date
+from billing.tests import grid
+from billing.tests.grid import ZONES
 from billing.tests.trial_worlds import (
     DAY,
     MINUTE,
@@ -291,16 +293,6 @@ def test_the_free_plan_ends_all_of_it(day):
 
 # --- Outages, beats, zones, dates -------------------------------------------------------------
 
-ZONES = (
-    "Europe/Madrid",
-    "America/New_York",
-    "America/Santiago",
-    "Australia/Lord_Howe",
-    "Africa/Cairo",
-    "Asia/Kolkata",
-    "Pacific/Auckland",
-    "America/Sao_Paulo",
-)
 #: Ends of trials: an ordinary day, a month's end, 29 February, clocks put forward and back (north, south).
 ENDS = (
     dt.datetime(2026, 6, 17, 8, tzinfo=dt.UTC),
@@ -328,9 +320,7 @@ MAILS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("zone", "ends_at", "outage", "beats"), GRID if os.environ.get("TRIAL_GRID") == "all" else DIAGONAL
-)
+@pytest.mark.parametrize(("zone", "ends_at", "outage", "beats"), GRID if grid.SIZE == "all" else DIAGONAL)
 def test_an_outage_changes_neither_the_end_nor_says_anything_twice(zone, ends_at, outage, beats):
     start, length = outage
     off = (ends_at + start * DAY, ends_at + (start + length) * DAY) if length else None

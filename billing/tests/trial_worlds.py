@@ -56,7 +56,7 @@ def live_on(
     """Let beat run whenever something is due, but not in the stretch `off`; `beats` ring each time."""
     now = since
     for _ in range(400):
-        for _ in range(beats):
+        for _ in range(0 if off and off[0] <= now < off[1] else beats):
             run_trials(at=now)
             send_due_notices(at=now)
         moment = next_moment(now)
