@@ -14,7 +14,7 @@ from accounts.models import Account, Member
 from accounts.sharing import shared
 from accounts.templatetags.terms_format import format_money
 from billing.dunning_coming import case_entries
-from billing.models import DunningCase, Invoice, Pause, Subscription, TrialStep
+from billing.models import DunningCase, Invoice, Pause, PlannedPrice, Subscription, TrialStep
 from billing.trial_calendar import StepKind
 from billing.trial_steps import MAIL_OF
 
@@ -88,11 +88,15 @@ def _charges(row: Subscription, url: str, case: DunningCase | None) -> Iterable[
     when = row.renews_at
     if when is None or _pause_at(row, when) is not None or is_ended(case):
         return
-    amount = format_money(row.price_at_renewal, row.plan.currency)
+    planned, waits = row.planned_price, waits_for_payment(case, when)
+    if planned is not None and planned.takes_at == when and not waits:
+        yield _new_price(row, planned, url)
+        return
+    amount = format_money(row.price_today, row.plan.currency)
     first = row.status == Subscription.Status.TRIALING and row.first_paid_at is None
     sentence = _("First charge for %(plan)s: %(amount)s") if first else _("%(plan)s renews: %(amount)s")
     why = _("The price of your plan, before tax, discounts and credit.")
-    if waits_for_payment(case, when):
+    if waits:
         why = _("Only if the unpaid invoice is paid before.")
     yield CalendarEntry(at=when, text=sentence % {"plan": row.plan.name, "amount": amount}, why=why, url=url)
 
@@ -141,18 +145,21 @@ def _access_ends(row: Subscription, step: TrialStep, url: str) -> CalendarEntry:
 
 
 def _prices(row: Subscription, url: str) -> Iterable[CalendarEntry]:
-    """Another price, on the day of the first charge at it."""
+    """Another price from a renewal after the next one; the next one is said where it is charged."""
     planned = row.planned_price
-    if planned is None or row.cancel_at is not None:
-        return
+    if planned is not None and row.cancel_at is None and planned.takes_at != row.renews_at:
+        yield _new_price(row, planned, url)
+
+
+def _new_price(row: Subscription, planned: PlannedPrice, url: str) -> CalendarEntry:
     amounts = {
         "plan": row.plan.name,
         "new": format_money(planned.amount_after, planned.currency),
         "old": format_money(planned.amount_before, planned.currency),
     }
-    yield CalendarEntry(
+    return CalendarEntry(
         at=planned.takes_at,
-        text=_("From this charge on %(plan)s costs %(new)s instead of %(old)s") % amounts,
+        text=_("%(plan)s renews: %(new)s instead of %(old)s") % amounts,
         why=_("The price rises for this plan. You are told by mail before, and can stop until then.")
         if planned.is_rise
         else _("The price falls for this plan. You need do nothing."),

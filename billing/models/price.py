@@ -82,7 +82,7 @@ class PriceChange(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.from_plan_id} → {self.to_plan_id} {self.effective_from:%Y-%m-%d}"
+        return f"{self.from_plan.code} → {self.to_plan.code}"
 
     @property
     def is_rise(self) -> bool:
@@ -127,7 +127,9 @@ class PlannedPrice(models.Model):
     OPEN = (State.PLANNED, State.SET)
 
     public_id = models.CharField(max_length=26, unique=True, default=new_id, editable=False)
-    change = models.ForeignKey(PriceChange, models.PROTECT, related_name="planned_prices")
+    change = models.ForeignKey(
+        PriceChange, models.PROTECT, related_name="planned_prices", verbose_name=_("price change")
+    )
     account = models.ForeignKey("accounts.Account", models.CASCADE, related_name="planned_prices")
     subscription = models.ForeignKey("billing.Subscription", models.CASCADE, related_name="planned_prices")
     amount_before = models.PositiveBigIntegerField(_("price until then"))
@@ -137,7 +139,7 @@ class PlannedPrice(models.Model):
     state = models.CharField(_("state"), max_length=8, choices=State, default=State.PLANNED)
     reason = models.CharField(_("why"), max_length=12, choices=Reason, blank=True)
     #: When it has to be looked at again.
-    next_at = models.DateTimeField(null=True, blank=True)
+    next_at = models.DateTimeField(_("looked at next"), null=True, blank=True)
     #: When the first mail about it left; a rise is never told to the provider without.
     told_at = models.DateTimeField(_("announced on"), null=True, blank=True)
     set_at = models.DateTimeField(_("told to the provider on"), null=True, blank=True)
@@ -187,7 +189,7 @@ class PlannedPrice(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.amount_after} {self.currency} {self.takes_at:%Y-%m-%d}"
+        return f"{self.takes_at:%Y-%m-%d}"
 
     @property
     def is_rise(self) -> bool:

@@ -135,3 +135,35 @@ def test_planning_costs_the_same_statements_for_one_and_for_many(
 
     assert (done.done, PlannedPrice.objects.open().count(), again.done) == (12, 12, 0)
     assert clock.now() < PlannedPrice.objects.earliest("takes_at").takes_at
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("en", ("€35.00 a month, from the charge on", "See how to stop before", "€35.00 instead of €29.00")),
+        ("es", ("35,00\xa0€ al mes, desde el cobro del", "Ver cómo irte antes", "en lugar de 29,00\xa0€")),
+    ],
+)
+def test_the_pages_name_the_price_its_day_and_the_way_out(clock: Any, language: str, words: Any) -> None:
+    clock.turn_to(NOON)
+    account = make_account()
+    Subscription.objects.create(
+        account=account, plan=make_local_plan(0, amount=2900), provider_id="sub_1", status="active",
+        started_at=NOON, first_paid_at=NOON, period_start=NOON, period_end=NOON + 40 * DAY,
+    )  # fmt: skip
+    change_price(Plan.objects.get(), 3500, price="price_new")
+    run_prices(at=NOON)
+    owner, client = owner_of(account), Client()
+    owner.language = language
+    owner.save()
+    client.force_login(owner)
+    client.cookies["django_language"] = language
+    pages = [
+        client.get(reverse(name, args=[account.public_id]))
+        for name in ("account_overview", "billing_overview")
+    ]
+
+    for page in pages:
+        text = page.content.decode()
+        assert [word for word in words if word not in text] == []
+        assert text.count(reverse("leave", args=[account.public_id])) >= 2
