@@ -50,7 +50,14 @@ def test_it_is_asked_shown_confirmed_and_withdrawn(noon: TurnableClock, chief: C
 
     assert url in asked
     assert nothing == (0, 1, 0)
-    for words in ("€29.00", "€35.00", "11 April 2026", "costs more from", "cuesta más desde"):
+    for words in (
+        "€29.00",
+        "€35.00",
+        "11 April 2026",
+        "costs more from",
+        "cuesta más desde",
+        'srcdoc="&lt;!doctype',
+    ):
         assert words in shown
     assert (change.to_plan.amount, change.reason, change.actor) == (3500, "costs rose", "staff")
     assert change.to_plan.code != change.from_plan.code
