@@ -17,6 +17,7 @@ from accounts.states import move_account
 from billing import periods
 from billing.dunning_ends import bill_again
 from billing.dunning_rules import (
+    AGAIN,
     BLOCK,
     DAY,
     END,
@@ -441,7 +442,13 @@ def replan_case(case: DunningCase, *, at: dt.datetime) -> None:
     )
     today = periods.local_date(at, zone)
     is_new_choice = choice is not None and choice.made_at == at
-    left = tuple(s for s in steps if s.key in left_before or (is_new_choice and s.key == "chosen"))
+    left = tuple(
+        s
+        for s in steps
+        if s.key in left_before
+        or (is_new_choice and s.key == "chosen")
+        or (s.key.startswith(AGAIN) and s.day > today)
+    )
     earlier = Step("x", today + LEAST_NOTICE_DAYS * DAY)
     if left and _comes_nearer(case, left, zone):
         left = not_before(left, earlier.day)

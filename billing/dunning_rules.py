@@ -17,6 +17,8 @@ from zoneinfo import ZoneInfo
 from billing import periods
 
 ATTEMPT, BLOCK, END = "attempt", "block", "end"
+#: How the key of another try before something harsh begins, where the one of the terms was made already.
+AGAIN = "again-"
 #: The local hour of an attempt: after a salary has been booked, and before people are asked about it.
 MORNING = 9
 DAY = dt.timedelta(days=1)
@@ -125,7 +127,22 @@ def _moved_by(steps: list[Step], cause: "Choice | Stretch", zone: str) -> list[S
         return _with_choice(steps, cause, zone)
     start, end = cause
     days = -(-(end - start) // DAY)  # rounded up to whole days, in the customer's favour
-    return [Step(s.key, s.day + days * DAY) if s.at(zone) > start else s for s in steps]
+    past = [s for s in steps if s.at(zone) <= start]
+    return [*past, *_tried_before([Step(s.key, s.day + days * DAY) for s in steps[len(past) :]], end, zone)]
+
+
+def _tried_before(left: list[Step], free_from: dt.datetime, zone: str) -> list[Step]:
+    """Where the try before something harsh was made already, another one comes the day before it.
+
+    Not while the clock stands still: then what is harsh waits for it.
+    """
+    if not left or not left[0].is_harsh:
+        return left
+    wait = dt.timedelta()
+    while moment_of(left[0].day + wait - DAY, is_harsh=False, zone=zone) < free_from:
+        wait += DAY
+    moved = [Step(s.key, s.day + wait) for s in left]
+    return [Step(f"{AGAIN}{moved[0].key}", moved[0].day - DAY), *moved]
 
 
 def _with_choice(steps: list[Step], choice: Choice, zone: str) -> list[Step]:
@@ -207,4 +224,6 @@ def not_before(left: Sequence[Step], day: dt.date) -> tuple[Step, ...]:
     moved = [Step(s.key, s.day + wait) for s in left if s.day >= harsh.day]
     if before:
         before[-1] = Step(before[-1].key, day - DAY)
+    else:
+        before = [Step(f"{AGAIN}{harsh.key}", day - DAY)]
     return (*before, *moved)

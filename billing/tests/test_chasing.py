@@ -11,9 +11,11 @@ from django.test import Client
 
 from accounts import clock as product_clock
 from accounts.events import By
+from accounts.holds import place_hold
 from accounts.models import Notice
 from accounts.tests.worlds import owner_of
 from billing.checkout import pay_invoice
+from billing.dunning_attempts import retry_now
 from billing.dunning_cases import choose_day
 from billing.models import DunningAttempt, Subscription
 from billing.tests.chasing import (
@@ -157,6 +159,21 @@ def test_a_chosen_day_moves_the_block_once_and_is_kept(noon):
     }
 
 
+@once
+def test_a_hold_after_the_last_try_brings_another_try_the_day_before_access_ends(noon):
+    account = failing_account(noon)
+
+    def hold(account):
+        at = product_clock.now()
+        place_hold(account, reason="promise", until=at + dt.timedelta(days=3), by=By("staff"), at=at)
+
+    days = pass_days(noon, account, 12, then={6: hold})
+
+    assert days.pop(6)[:3] == FAILED
+    # The three days are over at noon of the 9th: the card is tried on the morning after that.
+    assert days == {0: FIRST, 3: FAILED, 10: FAILED, 11: BLOCKED}
+
+
 def paid_by(way, account, browser=None):
     """Pay on another path than our own attempts."""
     invoice, at = the_case(account).invoice, product_clock.now()
@@ -170,6 +187,8 @@ def paid_by(way, account, browser=None):
 
         with calling() as stripe:
             stripe.v1.invoices.pay(invoice.provider_id, options=keyed(f"there-{account.pk}"))
+    elif way == "staff":
+        retry_now(the_case(account), by=By("staff"), at=at)
     elif way == "outside":
         from billing.stripe_api import calling, keyed
 
@@ -180,7 +199,7 @@ def paid_by(way, account, browser=None):
 
 
 @once
-@pytest.mark.parametrize("way", ["page", "link", "provider", "outside"])
+@pytest.mark.parametrize("way", ["page", "link", "provider", "outside", "staff"])
 @pytest.mark.parametrize("day", [2, 8])
 def test_access_is_back_within_a_minute_whatever_way_it_is_paid(noon, way, day):
     account = failing_account(noon)

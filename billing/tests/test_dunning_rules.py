@@ -161,10 +161,11 @@ def test_the_days_are_in_order_told_in_time_and_only_ever_later(world):
     first_day = first.astimezone(ZoneInfo(zone)).date()
     assert terms.block_day >= 4
     assert access_ends(plain, zone) == moment_of_day(first_day + terms.block_day * DAY, zone)
-    if not holds:
-        # A try the day before whatever is harsh.
-        for before, step in itertools.pairwise(moved):
-            assert not step.is_harsh or (before.kind == "attempt" and before.day == step.day - DAY)
+    # A try the day before whatever is harsh, and none while the clock stands still.
+    for before, step in itertools.pairwise(moved):
+        assert not step.is_harsh or (before.kind == "attempt" and before.day == step.day - DAY)
+    for start, end in holds:
+        assert not [s for s in moved if start < s.at(zone) < end and s.key != "chosen"]
 
 
 @pytest.mark.parametrize("zone", [*ZONES, "Africa/Cairo"])
