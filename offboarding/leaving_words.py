@@ -14,6 +14,7 @@ ACTS = {
     "refund_now": _("refund now, access to the end"),
     "free_days": _("free days first"),
     "close_delete": _("close and delete"),
+    "delete_data": _("delete everything"),
 }
 OFFERS = {
     "free_days": _("free days"),

@@ -35,6 +35,7 @@ class Act(StrEnum):
     REFUND_NOW = "refund_now"
     FREE_DAYS = "free_days"
     CLOSE_DELETE = "close_delete"
+    DELETE_DATA = "delete_data"
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,8 @@ def act_of(ending: str, start: str, *, keeps_access: bool) -> Act:
             Start.TRIAL_OVER: Act.LEAVE_WITH_GRACE,
         }
         return acts.get(start, Act.STOP_RENEWING)
+    if ending == Ending.CLOSE_DELETE and start == Start.ENDED:
+        return Act.DELETE_DATA
     return Act.REFUND_NOW if keeps_access else Act(ending)
 
 

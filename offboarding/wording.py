@@ -31,6 +31,7 @@ TITLES = {
     Act.REFUND_NOW: gettext_noop("Refund now, access to the end"),
     Act.FREE_DAYS: gettext_noop("Free days first"),
     Act.CLOSE_DELETE: gettext_noop("Close and delete everything"),
+    Act.DELETE_DATA: gettext_noop("Delete everything"),
 }
 BUTTONS = {
     Act.STOP_RENEWING: gettext_noop("Stop renewing"),
@@ -41,6 +42,7 @@ BUTTONS = {
     Act.REFUND_NOW: gettext_noop("Take the refund"),
     Act.FREE_DAYS: gettext_noop("Take the free days"),
     Act.CLOSE_DELETE: gettext_noop("Close and delete"),
+    Act.DELETE_DATA: gettext_noop("Delete everything"),
 }
 
 WHY_NONE = {

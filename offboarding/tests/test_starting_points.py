@@ -104,10 +104,12 @@ SENTENCES = {
             "The data of this account is deleted on",
             "Access has ended already",
             "Have the data deleted",
+            "Delete everything Your data goes for good",
             "Back to the overview",
         ],
         [
             "Stay: back",
+            "Close and delete",
             "Today’s refund stays yours",
             "you give up access",
             "Nothing has been paid",

@@ -77,6 +77,9 @@ def test_the_name_follows_what_is_executed():
         assert act_of("stop_now", start, keeps_access=True) == Act.REFUND_NOW
         assert act_of("stop_now", start, keeps_access=False) == Act.STOP_NOW
         assert act_of("free_days", start, keeps_access=False) == Act.FREE_DAYS
+    # What is closed already is not closed again.
+    assert act_of("close_delete", Start.ENDED, keeps_access=False) == Act.DELETE_DATA
+    assert act_of("close_delete", Start.PAYING, keeps_access=False) == Act.CLOSE_DELETE
     kept = decide_outcome(TERMS, stands(), "stop_now")
     ended = decide_outcome(TERMS, stands(day=20), "stop_now")
 
