@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 
 from accounts.arbiter import Category, Circumstances, Planned, foresee
-from accounts.kinds import kinds
+from accounts.kinds import NoticeKind, kinds
 from accounts.law import rule_names
 from accounts.models import Account, Hold, Member, Notice
 from accounts.rounds import letter_of, mail_hours
@@ -89,6 +89,7 @@ def mail_entries(account: Account, notices: Iterable[Notice], *, at: dt.datetime
     """
     rows, known = list(notices), kinds()
     owed = [row for row in rows if row.status == Notice.Status.OWED and row.kind in known]
+    owed = [row for row in owed if not _is_needless(row, known[row.kind], owed)]
     likely = _likely(account, rows, owed, at)
     seen: dict[tuple[str, dt.datetime], CalendarEntry] = {}
     for notice in owed:
@@ -106,6 +107,19 @@ def mail_entries(account: Account, notices: Iterable[Notice], *, at: dt.datetime
             ),
         )
     return list(seen.values())
+
+
+def _is_needless(notice: Notice, kind: NoticeKind, owed: Iterable[Notice]) -> bool:
+    """Whether another mail of these, just before it, will have said it all."""
+    if kind.needless_after is None:
+        return False
+    code, before = kind.needless_after
+    return any(
+        row.kind == code
+        and row.recipient == notice.recipient
+        and row.window_from <= notice.window_from <= row.window_from + before
+        for row in owed
+    )
 
 
 def _likely(

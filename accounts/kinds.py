@@ -45,6 +45,8 @@ class NoticeKind:
     `on_missed` is called once nobody can be told any more: postpone the charge, or alert. It runs in the
     transaction that writes the outcome, may be called again after a crash, and must not reach outside.
     `consent` is asked of news, which nobody gets unasked. `sample` finds a subject for a preview.
+    `needless_after` names a kind that says all that this one does, and how long before: `still_true` is
+    false then, and the calendar leaves it out already.
     """
 
     code: str
@@ -59,6 +61,7 @@ class NoticeKind:
     sample: Callable[[Account, dt.datetime], Sample | None] | None = None
     to_former_members: bool = False
     despite_hold: bool = False
+    needless_after: tuple[str, dt.timedelta] | None = None
 
 
 _KINDS: dict[str, NoticeKind] = {}

@@ -86,12 +86,11 @@ def plan_prices(ids: Collection[int], *, at: dt.datetime) -> int:
     somebody else holds, which the next round or the next news of them finds. Owes the mails, writes the
     history. Returns how many were planned.
     """
-    rows = may_change().filter(pk__in=ids, plan__price_changes__withdrawn_at=None)
-    rows = rows.exclude(plan__price_changes=None)
+    rows = may_change().filter(pk__in=ids, plan__in=PriceChange.objects.standing().values("from_plan"))
     held = sets.lock_accounts(rows.values_list("account_id", flat=True))
     taken = PlannedPrice.objects.open().filter(subscription=OuterRef("pk"))
     free = rows.filter(~Exists(taken), account__in=held).select_related("account", "plan").order_by("pk")
-    found = list(free.distinct())
+    found = list(free)
     if not found:
         return 0
     changes = _changes_of(found)

@@ -15,6 +15,7 @@ from accounts.notices import Category, NoticeKind, register
 from accounts.problems import page_url
 from billing.models import Customer, Subscription, TrialExtension, TrialRequest
 from billing.periods import local_date
+from billing.price_rules import RISE
 from billing.prices import plan_now
 from billing.renewals import (
     RENEWS,
@@ -324,6 +325,7 @@ KINDS = (
         still_true=_still_renews,
         category=Category.LEGAL,
         on_missed=_renewal_missed,
+        needless_after=(RISE, JUST_SAID),
         sample=yearly(lambda row: renewal_period(row, 25)),
     ),
     NoticeKind(

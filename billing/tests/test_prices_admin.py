@@ -3,9 +3,13 @@
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.db.models import F
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from accounts.models import Notice
 from accounts.tests.worlds import NOON, make_account, make_user, owner_of
 from billing.models import Plan, PlannedPrice, PriceChange, Subscription
 from billing.plan_choice import Way, offer_plans
@@ -125,23 +129,28 @@ def test_new_customers_pay_the_new_price_from_its_day_and_others_what_they_have(
     assert old.status_code == 404
 
 
-def test_planning_costs_the_same_statements_for_one_and_for_many(
-    clock: Any, django_assert_max_num_queries: Any
-) -> None:
+def test_planning_and_telling_cost_the_same_statements_for_few_and_for_many(clock: Any) -> None:
     clock.turn_to(NOON)
-    plan = make_local_plan(0, amount=2900)
-    for number in range(12):
-        Subscription.objects.create(
-            account=make_account(), plan=plan, provider_id=f"sub_{number}", status="active", started_at=NOON,
-            first_paid_at=NOON, period_start=NOON, period_end=NOON + (20 + number) * DAY,
-        )  # fmt: skip
-    change_price(plan, 3500, price="price_new")
-    with django_assert_max_num_queries(45):
-        done = run_prices(at=NOON)
-    again = run_prices(at=NOON)
+    counted, plans = [], [make_local_plan(0, amount=2900), make_local_plan(0, amount=2900)]
+    for count, plan in zip((2, 12), plans, strict=True):
+        for number in range(count):
+            Subscription.objects.create(
+                account=make_account(), plan=plan, provider_id=f"sub_{count}_{number}", status="active",
+                started_at=NOON, first_paid_at=NOON, period_start=NOON, period_end=NOON + 40 * DAY,
+            )  # fmt: skip
+        change_price(plan, 3500, price=f"price_new_{count}")
+        with CaptureQueriesContext(connection) as planning:
+            run_prices(at=NOON)
+        rows = PlannedPrice.objects.filter(change__from_plan=plan)
+        sent = Notice.objects.filter(account__planned_prices__in=rows)
+        sent.update(status="sent", sent_at=F("window_from"))
+        rows.update(next_at=NOON + 34 * DAY)
+        with CaptureQueriesContext(connection) as telling:
+            run_prices(at=NOON + 34 * DAY)
+        counted.append((len(planning), len(telling), rows.filter(state="set").count()))
 
-    assert (done.done, PlannedPrice.objects.open().count(), again.done) == (12, 12, 0)
-    assert clock.now() < PlannedPrice.objects.earliest("takes_at").takes_at
+    assert [row[2] for row in counted] == [2, 12]
+    assert counted[0][:2] == counted[1][:2]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from accounts.audit import run_audit
+from accounts.calendar import mails_to_come
 from accounts.events import SYSTEM, By
 from accounts.tests.worlds import NOON, make_account, make_user
 from billing.charges import move_charge
@@ -122,8 +123,11 @@ def test_a_year_is_announced_with_the_amount_that_is_charged(noon: TurnableClock
     row = paying("year", 29000)
     change_price(row.plan, 35000)
     beat(noon.now())
+    seat = row.account.members.get()
+    ahead = [entry.kind for entry in mails_to_come(row.account, seat, noon.now())]
     live(noon, NOON + 367 * DAY)
 
+    assert ahead == ["price_rise", "price_rise"]
     assert bill(row) == [29000, 35000]
     # The notices of the renewal, 45 and 25 days before, would say nothing more.
     assert mails(row) == [(319, "price_rise first"), (339, "price_rise again")]
