@@ -26,8 +26,6 @@ from billing.models import DunningCase
 
 #: An attempt is a call at the provider anyway, and its rows are larger.
 ATTEMPTS_AT_ONCE = 500
-#: More than other sweeps take, because an ordinary end of access is one statement.
-BLOCKS_AT_ONCE = 10_000
 NOTICE_AGE = dt.timedelta(days=3)
 NextStep = DunningCase.NextStep
 
@@ -54,6 +52,7 @@ def run_dunning(*, at: dt.datetime) -> int:
         due = DunningCase.objects.due(at).filter(next_step=step).order_by("pk")
         for chunk in sets.in_chunks(list(due.values_list("pk", flat=True)), size):
             with transaction.atomic():
+                sets.compile_nothing()
                 done += take(chunk, at=at)
     return done
 
@@ -191,6 +190,6 @@ def _end_as(action: str, cases: Sequence[DunningCase], *, at: dt.datetime) -> in
 
 STEPS: dict[str, tuple[int, Callable[..., int]]] = {
     NextStep.ATTEMPT: (ATTEMPTS_AT_ONCE, _attempt),
-    NextStep.BLOCK: (BLOCKS_AT_ONCE, _block),
+    NextStep.BLOCK: (sets.CHUNK, _block),
     NextStep.END: (ATTEMPTS_AT_ONCE, _end),
 }

@@ -84,18 +84,19 @@ _DUE: Final = "(SELECT * FROM billing_trialstep WHERE done_at IS NULL AND due_at
 def _plain(ids: list[int], way: Way, at: dt.datetime) -> Part:
     """The accounts of which nothing else is due, and no mail too late.
 
-    The keys are joined, not compared: the planner knows how many they are. No part joins another one, of
-    which it would guess one row and take each for each.
+    Each is looked up by its key: as a filter or a join over all of them PostgreSQL reads every step that is
+    due, for each chunk again. For the same reason no part joins another one, of which it guesses one row.
     """
     sql = f"""MATERIALIZED (
-        SELECT trial.account_id, min(trial.id) AS trial
-        FROM unnest(%s::bigint[]) AS chosen(id)
-        JOIN billing_subscription AS trial ON trial.account_id = chosen.id
-        JOIN {_DUE} AS step ON step.subscription_id = trial.id
-        GROUP BY trial.account_id
-        HAVING bool_and(step.kind = ANY(%s) AND (step.kind = %s OR step.window_to >= %s))
-           AND min(trial.id) = max(trial.id)
-           AND CASE WHEN %s = '' THEN count(*) = 1 ELSE bool_or(step.kind = %s) END
+        SELECT chosen.id AS account_id, due.trial
+        FROM unnest(%s::bigint[]) AS chosen(id) CROSS JOIN LATERAL (
+            SELECT min(trial.id) AS trial
+            FROM billing_subscription AS trial JOIN {_DUE} AS step ON step.subscription_id = trial.id
+            WHERE trial.account_id = chosen.id
+            HAVING bool_and(step.kind = ANY(%s) AND (step.kind = %s OR step.window_to >= %s))
+               AND min(trial.id) = max(trial.id)
+               AND CASE WHEN %s = '' THEN count(*) = 1 ELSE bool_or(step.kind = %s) END
+        ) AS due
     )"""  # noqa: S608
     return "plain", sql, [ids, at, way.kinds, way.with_kind, at, way.with_kind, way.with_kind]
 

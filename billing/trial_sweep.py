@@ -12,7 +12,7 @@ from accounts.events import SYSTEM, record_many
 from accounts.jobs import Outcome
 from accounts.models import Account, Member, Notice, Terms
 from accounts.notices import Owed, owe_many
-from accounts.sets import in_chunks, lock_accounts
+from accounts.sets import compile_nothing, in_chunks, lock_accounts
 from accounts.states import move_accounts
 from billing.models import Plan, Subscription, TrialStep
 from billing.signals import trials_closed
@@ -102,6 +102,7 @@ def run_trials(*, at: dt.datetime) -> Outcome:
     due = 0
     for ids in in_chunks(due_accounts(at) if TrialStep.objects.is_any_due(at) else [], CHUNK):
         with transaction.atomic():
+            compile_nothing()
             found = _take(ids, at=at)
             due, done = due + len(ids), done + found
     return Outcome(due=max(due, done), done=done, skipped={"held": due - done} if due > done else {})
