@@ -88,13 +88,14 @@ def _plain(ids: list[int], way: Way, at: dt.datetime) -> Part:
     due, for each chunk again. For the same reason no part joins another one, of which it guesses one row.
     """
     sql = f"""MATERIALIZED (
-        SELECT chosen.id AS account_id, due.trial
+        SELECT chosen.id AS account_id, due.*
         FROM unnest(%s::bigint[]) AS chosen(id) CROSS JOIN LATERAL (
-            SELECT min(trial.id) AS trial
+            SELECT min(trial.id) AS trial, min(trial.public_id) AS public_id,
+                min(trial.trial_end) AS trial_end, min(trial.period_end) AS period_end
             FROM billing_subscription AS trial JOIN {_DUE} AS step ON step.subscription_id = trial.id
             WHERE trial.account_id = chosen.id
             HAVING bool_and(step.kind = ANY(%s) AND (step.kind = %s OR step.window_to >= %s))
-               AND min(trial.id) = max(trial.id)
+               AND min(trial.id) = max(trial.id) AND bool_and(trial.provider_id IS NULL)
                AND CASE WHEN %s = '' THEN count(*) = 1 ELSE bool_or(step.kind = %s) END
         ) AS due
     )"""  # noqa: S608
@@ -114,12 +115,11 @@ def _taken(way: Way, at: dt.datetime) -> Part:
         since = at - dt.timedelta(days=TOLD_DAYS)
         params += [list(TELLING), since, since]
     sql = f"""MATERIALIZED (
-        SELECT free.id, plain.trial
+        SELECT free.id, plain.trial, plain.public_id AS trial_id, plain.trial_end
         FROM accounts_account AS free JOIN plain ON plain.account_id = free.id
-        JOIN billing_subscription AS trial ON trial.id = plain.trial
         JOIN accounts_terms AS terms ON terms.id = free.terms_id
-        WHERE free.state = ANY(%s) AND trial.provider_id IS NULL
-          AND (free.access_ends_at IS NULL OR free.access_ends_at = trial.period_end) {told}
+        WHERE free.state = ANY(%s)
+          AND (free.access_ends_at IS NULL OR free.access_ends_at = plain.period_end) {told}
         ORDER BY free.id FOR NO KEY UPDATE OF free SKIP LOCKED
     )"""  # noqa: S608
     return "taken", sql, params
@@ -127,12 +127,12 @@ def _taken(way: Way, at: dt.datetime) -> Part:
 
 def _account(way: Way) -> Part:
     if not way.state:
-        return "account", "(SELECT taken.id, taken.trial FROM taken)", []
+        return "account", "(SELECT * FROM taken)", []
     closed = ", closed_at = NULL" if way.state in Account.OPEN_STATES else ""
     sql = f"""(
         UPDATE accounts_account AS moved SET state = %s, event_count = moved.event_count + %s{closed}
         FROM taken WHERE moved.id = taken.id AND moved.state = ANY(%s)
-        RETURNING moved.id, moved.public_id, moved.event_count, taken.trial
+        RETURNING moved.id, moved.public_id, moved.event_count, taken.trial, taken.trial_id, taken.trial_end
     )"""  # noqa: S608
     return "account", sql, [way.state, 2 if way.is_end else 1, way.states]
 
@@ -145,9 +145,10 @@ def _history(way: Way, at: dt.datetime) -> list[Part]:
     numbered = NUMBERED | ({"seq": "account.event_count - 1"} if way.is_end else {})
     found = [_insert("moved", moved, numbered, ("FROM account", []))]
     if way.is_end:
-        taken = NUMBERED | {"subject": "'subscription:' || trial.public_id"}
-        source = "FROM account JOIN billing_subscription AS trial ON trial.id = account.trial"
-        found.append(_insert("over", Event(kind="subscription.canceled", **same), taken, (source, [])))
+        taken = NUMBERED | {"subject": "'subscription:' || account.trial_id"}
+        found.append(
+            _insert("over", Event(kind="subscription.canceled", **same), taken, ("FROM account", []))
+        )
     return found
 
 
@@ -174,14 +175,13 @@ def _mails(at: dt.datetime) -> Part:
         "user_id": "reader.user_id",
         "recipient": "person.public_id",
         "kind": f"CASE WHEN step.kind LIKE 'remind%%' THEN '{ENDS}' ELSE '{OVER}' END",
-        "period": "trial.public_id || ':' || step.kind || ':' || "
-        "to_char(trial.trial_end AT TIME ZONE 'UTC', 'YYYYMMDDHH24MI')",
-        "subject": "'subscription:' || trial.public_id",
+        "period": "account.trial_id || ':' || step.kind || ':' || "
+        "to_char(account.trial_end AT TIME ZONE 'UTC', 'YYYYMMDDHH24MI')",
+        "subject": "'subscription:' || account.trial_id",
         "window_to": "step.window_to",
         "rule_ids": "step.rule_ids",
     }
-    source = f"""FROM account JOIN billing_subscription AS trial ON trial.id = account.trial
-        JOIN {_DUE} AS step ON step.subscription_id = account.trial
+    source = f"""FROM account JOIN {_DUE} AS step ON step.subscription_id = account.trial
         JOIN accounts_member AS reader ON reader.account_id = account.id
         JOIN accounts_user AS person ON person.id = reader.user_id
         WHERE step.kind NOT IN ('end', 'freeze')
