@@ -168,7 +168,8 @@ def _challenge(store: Store, request: Request) -> Response:
         return Response("Not found\n", 404, content_type="text/plain")
     world = World(store, account)
     world.origin = request.host_url.rstrip("/")
-    lang = "es" if request.args.get("locale", "en").startswith("es") else "en"
+    wanted = request.args.get("locale") or request.accept_languages.best_match(["en", "es"]) or "en"
+    lang = "es" if wanted.startswith("es") else "en"
     with store.transaction():
         intent = world.need("setup_intent" if id.startswith("seti_") else "payment_intent", id)
         if intent["client_secret"] != secret:

@@ -67,6 +67,7 @@ STATES: dict[str, tuple[Place, ...]] = {
         ("leave", "{account}leave/"),
     ),
     "late@bakery.example": (("billing", "{account}billing/"), ("leave", "{account}leave/")),
+    "confirm@bakery.example": (("billing", "{account}billing/"),),
     "night@bakery.example": (("billing", "{account}billing/"), ("leave", "{account}leave/")),
     "paused@hut.example": (("leave", "{account}leave/"),),
     "leaving@kiosk.example": (
