@@ -5,6 +5,7 @@ import datetime as dt
 from collections.abc import Iterable
 
 from django.urls import reverse
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 from accounts.calendar import CalendarEntry
@@ -122,7 +123,7 @@ def _trial(row: Subscription, url: str, *, with_mails: bool) -> Iterable[Calenda
             kind = kinds()[MAIL_OF[StepKind(step.kind)]]
             yield CalendarEntry(
                 at=step.due_at,
-                text=kind.title,
+                text=capfirst(step.get_kind_display()),
                 why=kind.why,
                 is_mail=True,
                 kind=kind.code,

@@ -3,6 +3,7 @@
 import datetime as dt
 
 import pytest
+from django.core import mail
 
 from accounts.models import Notice
 from accounts.notices import send_due_notices
@@ -116,3 +117,14 @@ def test_a_card_is_good_to_the_end_of_its_month(expires, status, is_told):
     renewing(expires, status=status)
 
     assert bool(beat(30)) == is_told
+
+
+def test_the_second_mail_says_what_comes_of_it_on_which_day():
+    renewing()
+    beat(30, 7)
+
+    assert [message.subject for message in mail.outbox] == [
+        "Your card ending in 4242 expires before the next charge",
+        "On 1 April 2027 your card ending in 4242 cannot be charged",
+    ]
+    assert "everything stays on for some days" in mail.outbox[1].body

@@ -104,4 +104,6 @@ def test_a_trial_shows_every_planned_step_from_the_rows_that_the_sweep_takes(is_
     ]
     assert [str(entry.text) for entry in found if not entry.is_mail] == ["Your trial of Solo ends", last]
     assert [entry.text for entry in found if not entry.why] == []
+    mails = [str(entry.text) for entry in found if entry.is_mail]
+    assert len(set(mails)) == len(mails)  # several of one kind are told apart
     assert at_the_desk(trial.account, at) == lines(trial.account, at)
