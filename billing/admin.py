@@ -491,7 +491,7 @@ class PlanAdmin(PlanPrices):
 
 #: What a list of each shows between the number and the date.
 MIRRORED: dict[str, tuple[str, ...]] = {
-    "Customer": ("email",),
+    "Customer": ("address",),
     "Subscription": ("whose",),
     "Invoice": ("whose",),
     "Charge": ("whose",),
@@ -520,7 +520,7 @@ class MirrorAdmin(ReadOnlyAdmin[Any]):
         return str(row.id)
 
     @admin.display(description=_("e-mail address"), empty_value="–")
-    def email(self, row: Any) -> str:
+    def address(self, row: Any) -> str:
         return str(row.email or "")
 
     @admin.display(description=_("customer"), empty_value="–")

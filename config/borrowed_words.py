@@ -371,6 +371,8 @@ LABELS = {
     "billing.Incoming.event_id": gettext_lazy("number at Stripe"),
     "billing.Incoming.object_id": gettext_lazy("what it is about"),
     "billing.Instruction.first_sent_at": gettext_lazy("first sent"),
+    "billing.PlannedPrice.change": gettext_lazy("change of price"),
+    "billing.PlannedPrice.next_at": gettext_lazy("next look at it"),
     "billing.Refund.moved_at": gettext_lazy("date at Stripe"),
     "billing.TrialExtension.actor": gettext_lazy("made by"),
     "billing.TrialExtension.created_at": gettext_lazy("made on"),

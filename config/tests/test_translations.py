@@ -6,7 +6,9 @@ import sys
 
 import pytest
 from babel.messages.catalog import Message
-from django.test import Client
+from django.contrib import admin
+from django.contrib.admin.utils import flatten_fieldsets, label_for_field
+from django.test import Client, RequestFactory
 from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext, ngettext
@@ -315,3 +317,28 @@ def test_the_singular_and_the_plural_of_a_message_are_two_entries_for_one():
     message = Message(("%(n)d day", "%(n)d days"), ("%(n)d día", "%(n)d días"))
 
     assert catalogue.forms(message) == [("%(n)d day", "%(n)d día"), ("%(n)d days", "%(n)d días")]
+
+
+#: Words that are spelled alike in both languages.
+ALIKE = {"error", "plan", "subtotal", "total"}
+
+
+def test_staff_read_every_list_and_label_of_the_desk_in_spanish():
+    request = RequestFactory().get("/")
+    request.user = User(is_superuser=True, is_staff=True)
+    english = set()
+    for model, page in admin.site._registry.items():
+        shown = flatten_fieldsets(page.get_fieldsets(request, model()))
+        said = {}
+        for language in ("en", "es"):
+            with translation.override(language):
+                labels = [str(label_for_field(name, model, page)) for name in [*page.list_display, *shown]]
+                said[language] = [
+                    *labels,
+                    str(model._meta.verbose_name),
+                    str(model._meta.verbose_name_plural),
+                ]
+        pairs = zip(said["en"], said["es"], strict=True)
+        english |= {f"{model._meta.label}: {label}" for label, other in pairs if label == other}
+
+    assert {label for label in english if label.split(": ")[1] not in ALIKE} == set()
