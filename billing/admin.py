@@ -515,6 +515,19 @@ class MirrorAdmin(ReadOnlyAdmin[Any]):
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
         return self.get_fields(request, obj)
 
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Named by its number: what dj-stripe calls an invoice shows cents as whole euros."""
+        row = self.get_object(request, object_id)
+        number = str(row.id) if row is not None else ""
+        names = {"original": number, "subtitle": number}
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **names})
+
     @admin.display(description=_("number at Stripe"), ordering="id")
     def number(self, row: Any) -> str:
         return str(row.id)

@@ -4,6 +4,7 @@ import datetime as dt
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.test import Client
@@ -400,3 +401,17 @@ def test_a_new_installation_says_what_it_lacks_and_makes_its_first_terms(client:
     assert browser("support").get(reverse("admin:index")).context["missing"] == []
     left = client.get(reverse("admin:index")).context["missing"]
     assert [str(words) for words, _url in left] == ["Make the plans that you sell"]
+
+
+def test_the_mirror_names_an_invoice_by_its_number_and_shows_what_stripe_sent() -> None:
+    sent = {"number": "8E4C-0001", "amount_due": 2900, "amount_paid": 2900, "currency": "eur"}
+    mirror = {name: apps.get_model("djstripe", name).objects for name in ("Customer", "Invoice")}
+    columns = {"livemode": False, "created": NOON, "stripe_data": sent}
+    customer = mirror["Customer"].create(id="cus_mirrored", **columns)
+    row = mirror["Invoice"].create(id="in_mirrored", customer=customer, **columns)
+    page = browser("support").get(reverse("admin:djstripe_invoice_change", args=[row.pk])).content.decode()
+
+    assert "2,900" in str(row), "dj-stripe takes cents for euros"
+    assert "2,900" not in page
+    assert "in_mirrored" in page
+    assert "&quot;amount_due&quot;: 2900" in page
