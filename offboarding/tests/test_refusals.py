@@ -14,10 +14,13 @@ from billing.models import (
     Instruction,
     Invoice,
     Payment,
+    PlannedPrice,
+    PriceChange,
     Refund,
     Subscription,
     TrialExtension,
 )
+from billing.tests.trial_worlds import make_local_plan
 from offboarding.models import Cancellation, Closure, Reservation
 
 pytestmark = pytest.mark.django_db
@@ -100,6 +103,34 @@ def extension_by_nobody(at):
     )
 
 
+def change_of_price(at, reason="costs"):
+    plan = Subscription.objects.get().plan
+    dearer = make_local_plan(amount=plan.amount + 100)
+    return PriceChange.objects.create(
+        from_plan=plan, to_plan=dearer, effective_from=at, reason=reason, actor="staff", created_at=at
+    )
+
+
+def rise_for_no_reason(at):
+    change_of_price(at, reason="")
+
+
+def rise_of_which_nobody_was_told(at):
+    change, subscription = change_of_price(at), Subscription.objects.get()
+    PlannedPrice.objects.create(
+        change=change,
+        account=subscription.account,
+        subscription=subscription,
+        amount_before=change.from_plan.amount,
+        amount_after=change.to_plan.amount,
+        currency="EUR",
+        takes_at=at,
+        state="set",
+        next_at=at,
+        created_at=at,
+    )
+
+
 def second_attempt_of_a_day(at):
     invoice = Invoice.objects.get()
     case = DunningCase.objects.create(
@@ -129,6 +160,8 @@ PLANTED = {
     "refund_one_alive_per_reason": second_living_refund,
     "reservation_at_least_14_days": short_claim,
     "closure_after_retrieval": early_purge,
+    "price_change_has_actor_and_reason": rise_for_no_reason,
+    "planned_price_rise_was_told": rise_of_which_nobody_was_told,
 }
 
 
