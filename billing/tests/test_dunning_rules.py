@@ -82,6 +82,17 @@ def test_a_hold_moves_what_had_not_come_by_its_length():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("hours", "days"), [(24, 1), (25, 2), (156, 7)])
+def test_a_hold_moves_by_whole_days_in_the_customers_favour(hours, days):
+    plain = plan_steps(rules_of(Terms()), NOON, ZONE)
+    held = plan_steps(
+        rules_of(Terms()), NOON, ZONE, holds=[(NOON + 2 * DAY, NOON + 2 * DAY + dt.timedelta(hours=hours))]
+    )
+
+    for key in ("block", "end"):
+        assert rules.day_of(held, key) - rules.day_of(plain, key) == days * DAY
+
+
 def test_whoever_comes_late_tries_once_and_goes_on_one_step_a_day():
     """Beat was off from the second day to the fifteenth."""
     left, today, seen = plan_steps(rules_of(Terms()), NOON, ZONE), NOON.date() + 15 * DAY, []
