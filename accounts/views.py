@@ -2,6 +2,7 @@
 
 from typing import cast
 
+from allauth.account.adapter import get_adapter
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -63,7 +64,9 @@ def account_list(request: HttpRequest) -> HttpResponse:
 @form_page
 @login_required
 def account_new(request: HttpRequest) -> HttpResponse:
-    """A further account for someone who is signed in."""
+    """A further account for someone who is signed in, where new ones are opened at all."""
+    if not get_adapter().is_open_for_signup(request):
+        return render(request, "account/signup_closed.html")
     form = OpenAccountForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         account = form.open_for(cast(User, request.user))

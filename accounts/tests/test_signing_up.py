@@ -170,6 +170,15 @@ def test_there_is_no_sign_up_without_terms():
     assert "form" not in response.context or not response.context["form"]
 
 
+def test_nobody_opens_a_further_account_without_terms_either():
+    browser = Client()
+    browser.force_login(make_user())
+    response = browser.get(reverse("account_new"))
+
+    assert response.status_code == 200
+    assert "No new accounts" in response.content.decode()
+
+
 def test_an_address_that_is_known_gets_a_mail_and_the_page_says_nothing():
     make_user("ana@example.com")
     current_terms()
