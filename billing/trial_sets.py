@@ -52,6 +52,7 @@ WAYS: Final = (
 def take_plain_days(ids: Sequence[int], *, at: dt.datetime) -> set[int]:
     """Take what is plain of these accounts; returns those that are done. Inside the caller's transaction."""
     done: set[int] = set()
+    sets.look_up_by_key()
     for way in WAYS:
         left = [pk for pk in ids if pk not in done]
         moved = sets.fetch_ids(_statement(left, way, at)) if left else []

@@ -133,6 +133,7 @@ def test_our_part_of_the_overview_costs_the_same_however_much_there_is(
 ):
     monkeypatch.setattr(panels, "_PANELS", {})
     monkeypatch.setattr(calendar, "_SOURCES", {"mails": calendar.mails_to_come})
+    monkeypatch.setattr(calendar, "_MOOT", {})
     account = make_account()
     owner = owner_of(account)
     invite_member(account, "eva@example.com", "member", by_user=owner, at=NOON)
