@@ -30,7 +30,8 @@ from offboarding.tests.situations import (
     words,
 )
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("stripe_account")]
+# What differs between databases (races, sets, undo) is proven where it is built.
+pytestmark = [pytest.mark.django_db, pytest.mark.once, pytest.mark.usefixtures("stripe_account")]
 
 #: What each page must say, and must not.
 SENTENCES = {
