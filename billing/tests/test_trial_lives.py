@@ -236,6 +236,11 @@ def paid_late(end, day):
     return [*START, *REMINDED, *before(chased(end), day), *((day, text) for text in (*PAID, *called_off))]
 
 
+def between_mails(end):
+    """The day after the second mail: on the day of a mail it is a matter of hours which comes first."""
+    return end.told[1] + 1
+
+
 def in_the_end(end):
     """A day on which it is frozen and everything has been said."""
     return end.working(end.off) + 2
@@ -246,7 +251,9 @@ LIVES = {
     "ignored, no grace": Life(ignored_without_grace, terms={"trial_grace_days": 0}),
     "ignored, free plan": Life(onto_the_free_plan, terms={"trial_end_plan": "free_plan"}, state="active"),
     "extended in time": Life(extended_in_time, extend, lambda end: -1, watched=60),
-    "extended in grace": Life(lambda end: extended_late(end, 5), extend, lambda end: 5, watched=60),
+    "extended in grace": Life(
+        lambda end: extended_late(end, between_mails(end)), extend, between_mails, watched=60
+    ),
     "extended when frozen": Life(
         lambda end: extended_late(end, in_the_end(end)), extend, in_the_end, watched=70
     ),
