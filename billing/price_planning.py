@@ -210,15 +210,7 @@ def _write(new: Sequence[NewPrice], *, at: dt.datetime) -> int:
         by=SYSTEM,
         at=at,
         subjects={row.account_id: row.ref for row in rows},
-        facts_of={
-            row.account_id: {
-                "amount": row.amount_after,
-                "before": row.amount_before,
-                "currency": row.currency,
-                "since": row.takes_at.isoformat(),
-            }
-            for row in rows
-        },
+        facts_of={row.account_id: row.facts for row in rows},
     )
     return len(rows)
 

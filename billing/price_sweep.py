@@ -215,14 +215,5 @@ def _record(rows: Sequence[PlannedPrice], kind: str, *, at: dt.datetime) -> None
         by=SYSTEM,
         at=at,
         subjects={row.account_id: row.ref for row in rows},
-        facts_of={
-            row.account_id: {
-                "amount": row.amount_after,
-                "before": row.amount_before,
-                "currency": row.currency,
-                "since": row.takes_at.isoformat(),
-            }
-            | ({"reason": row.reason} if row.reason else {})
-            for row in rows
-        },
+        facts_of={row.account_id: row.facts for row in rows},
     )

@@ -1,6 +1,7 @@
 """A plan's price that changes, and what each subscription will be charged from which renewal on."""
 
 import datetime as dt
+from typing import Any
 
 from django.db import models
 from django.db.models import Exists, F, OuterRef, Q
@@ -195,6 +196,16 @@ class PlannedPrice(models.Model):
     def is_rise(self) -> bool:
         """Whether it costs more from then on."""
         return self.amount_after > self.amount_before
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What history says of it: the amounts in the smallest unit, the renewal, and why it was dropped."""
+        return {
+            "amount": self.amount_after,
+            "before": self.amount_before,
+            "currency": self.currency,
+            "since": self.takes_at.isoformat(),
+        } | ({"reason": self.reason} if self.reason else {})
 
     @property
     def ref(self) -> str:
