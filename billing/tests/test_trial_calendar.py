@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from accounts.holds import shift
 from billing.periods import add_local_days, end_of_date, local_date
+from billing.tests.grid import ZONES
 from billing.trial_calendar import (
     AFTER_KINDS,
     MESSAGES,
@@ -25,17 +26,6 @@ pytestmark = pytest.mark.once
 
 UTC = dt.UTC
 DAY = dt.timedelta(days=1)
-#: Zones that change their clocks on different days, in both hemispheres, by an hour, by half of one, never.
-ZONES = (
-    "Europe/Madrid",
-    "America/New_York",
-    "America/Santiago",
-    "Australia/Lord_Howe",
-    "Africa/Cairo",
-    "Asia/Kolkata",
-    "Pacific/Auckland",
-    "America/Sao_Paulo",
-)
 #: A Monday, ten in the morning in Madrid.
 MONDAY = dt.datetime(2026, 6, 15, 8, tzinfo=UTC)
 
