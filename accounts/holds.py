@@ -1,6 +1,7 @@
 """Holding the clock: no reminder, no harsher step, later dates move by as long as it stood still."""
 
 import datetime as dt
+import zoneinfo
 from collections.abc import Iterable
 
 from django.db import transaction
@@ -16,16 +17,25 @@ from accounts.signals import hold_changed
 Stretch = tuple[dt.datetime, dt.datetime]
 
 
-def shift(moment: dt.datetime, holds: Iterable[Stretch]) -> dt.datetime:
+def shift(moment: dt.datetime, holds: Iterable[Stretch], zone: str) -> dt.datetime:
     """A date after the holds: each one that began before it moves it by its whole length.
 
-    Pure. Stretches do not overlap (`place_hold` sees to that). A hold that begins at the moment
-    itself or later finds the step taken and moves nothing.
+    Pure. The length is read from the clock on the wall in `zone`: a hold of seven days moves an end at
+    midnight by seven days, whether or not the clocks are changed meanwhile. Stretches do not overlap
+    (`place_hold` sees to that). A hold that begins at the moment itself or later finds the step taken
+    and moves nothing.
     """
     for start, end in sorted(holds):
         if start < moment:
-            moment += end - start
+            moment = max(end, _later(moment, start, end, zoneinfo.ZoneInfo(zone)))
     return moment
+
+
+def _later(moment: dt.datetime, start: dt.datetime, end: dt.datetime, zone: zoneinfo.ZoneInfo) -> dt.datetime:
+    """As much later on the wall as `end` is after `start`; of two such moments the later one."""
+    wall, before, after = (one.astimezone(zone).replace(tzinfo=None, fold=0) for one in (moment, start, end))
+    wall += after - before
+    return max(wall.replace(tzinfo=zone, fold=fold).astimezone(dt.UTC) for fold in (0, 1))
 
 
 def stretches(account: Account) -> list[Stretch]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from accounts.holds import Stretch
 from billing import periods
 
 ATTEMPT, BLOCK, END = "attempt", "block", "end"
@@ -22,8 +23,6 @@ AGAIN = "again-"
 #: The local hour of an attempt: after a salary has been booked, and before people are asked about it.
 MORNING = 9
 DAY = dt.timedelta(days=1)
-#: From when the clock stood still until when.
-Stretch = tuple[dt.datetime, dt.datetime]
 #: A day that is told is at least that many days away (T2: a notice is three days old by then).
 LEAST_NOTICE_DAYS = 4
 #: Visa: a card is tried again at most so often in so many days. (Mastercard allows more.)

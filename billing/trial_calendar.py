@@ -100,7 +100,7 @@ def trial_calendar(trial: Trial) -> TrialCalendar:
     With a card it converts by itself: only what the law wants said before. Without one: days 0, 3 and
     8 after the end, then off, or down to the free plan.
     """
-    ends_at = trial.ends_at if trial.with_card else shift(trial.ends_at, trial.holds)
+    ends_at = trial.ends_at if trial.with_card else shift(trial.ends_at, trial.holds, trial.zone)
     told, reminders = _before(trial, ends_at)
     if trial.with_card:
         return TrialCalendar(ends_at=ends_at, access_until=None, told=told, steps=tuple(reminders))
@@ -216,7 +216,7 @@ def _after(trial: Trial, ends_at: dt.datetime) -> list[dt.datetime]:
     """Days 0, 3 and 8, each on its next working day, never two on one, none while the clock stands still."""
     found: list[dt.datetime] = []
     for days in AFTER:
-        due = shift(add_local_days(ends_at, days, trial.zone), _since(trial.holds, ends_at))
+        due = _held(add_local_days(ends_at, days, trial.zone), ends_at, trial)
         if found:
             due = max(due, add_local_days(found[-1], 1, trial.zone))
         found.append(_good_day(due, ends_at, trial))
@@ -230,8 +230,8 @@ def _access_until(trial: Trial, ends_at: dt.datetime, after: list[dt.datetime]) 
     if not trial.grace_days:
         too_soon = ends_at < add_local_days(trial.told_at, TOLD_DAYS, trial.zone)
         return _free(told, trial.holds) if too_soon else ends_at
-    over = shift(_end_of_day(ends_at, trial.grace_days, trial), _since(trial.holds, ends_at))
-    last = shift(_end_of_day(after[-1], TOLD_DAYS, trial), _since(trial.holds, after[-1]))
+    over = _held(_end_of_day(ends_at, trial.grace_days, trial), ends_at, trial)
+    last = _held(_end_of_day(after[-1], TOLD_DAYS, trial), after[-1], trial)
     return _free_end_of_day(max(over, last, told), trial)
 
 
@@ -240,7 +240,7 @@ def _farewell(
 ) -> dt.datetime:
     """The thank-you: on the working day after the freeze, or three days after the last invitation."""
     if after and access_until < after[-1]:
-        due = shift(add_local_days(after[-1], TOLD_DAYS, trial.zone), _since(trial.holds, after[-1]))
+        due = _held(add_local_days(after[-1], TOLD_DAYS, trial.zone), after[-1], trial)
         return _good_day(due, ends_at, trial)
     return _good_day(access_until, ends_at, trial)
 
@@ -254,9 +254,9 @@ def _until_next(due: dt.datetime, others: Iterable[dt.datetime], trial: Trial) -
     return max(due, _end_of_day(following, -1, trial))
 
 
-def _since(holds: Sequence[Stretch], moment: dt.datetime) -> list[Stretch]:
-    """The holds that began at this moment or later."""
-    return [hold for hold in holds if hold[0] >= moment]
+def _held(moment: dt.datetime, since: dt.datetime, trial: Trial) -> dt.datetime:
+    """This moment after the holds that began `since` then."""
+    return shift(moment, [hold for hold in trial.holds if hold[0] >= since], trial.zone)
 
 
 def _good_day(earliest: dt.datetime, ends_at: dt.datetime, trial: Trial) -> dt.datetime:

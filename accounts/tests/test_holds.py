@@ -15,6 +15,7 @@ from accounts.signals import hold_changed
 from accounts.tests.worlds import NOON, make_account
 
 DAY = dt.timedelta(days=1)
+MADRID, CAIRO = "Europe/Madrid", "Africa/Cairo"
 
 
 def hold(account, days=3, at=NOON):
@@ -63,9 +64,18 @@ def test_a_hold_that_is_over_cannot_be_ended_again_nor_run_backwards():
 def test_a_date_moves_by_the_holds_that_began_before_it():
     first, second = (NOON, NOON + 3 * DAY), (NOON + 5 * DAY, NOON + 6 * DAY)
 
-    assert shift(NOON, [first, second]) == NOON
-    assert shift(NOON + DAY, [second, first]) == NOON + 4 * DAY
-    assert shift(NOON + 3 * DAY, [first, second]) == NOON + 7 * DAY
+    assert shift(NOON, [first, second], MADRID) == NOON
+    assert shift(NOON + DAY, [second, first], MADRID) == NOON + 4 * DAY
+    assert shift(NOON + 3 * DAY, [first, second], MADRID) == NOON + 7 * DAY
+
+
+@pytest.mark.once
+def test_an_end_at_midnight_stays_one_across_a_change_of_the_clocks():
+    # Cairo puts its clocks back on the night to Friday, 30 October 2026: that Thursday has 25 hours.
+    end = dt.datetime(2026, 10, 27, 20, 59, 59, tzinfo=dt.UTC)  # Tuesday, 23:59:59 there
+    week = (end - 2 * DAY, end + 5 * DAY + dt.timedelta(hours=1))  # a week on the clock there
+
+    assert shift(end, [week], CAIRO) == end + 7 * DAY + dt.timedelta(hours=1)
 
 
 @pytest.mark.once
@@ -76,7 +86,7 @@ def test_a_shifted_date_is_never_earlier_nor_inside_a_hold(spans, day):
         start = end + gap * DAY
         end = start + length * DAY
         holds.append((start, end))
-    moved = shift(NOON + day * DAY, holds)
+    moved = shift(NOON + day * DAY, holds, MADRID)
 
     assert moved >= NOON + day * DAY
     assert not any(start < moved < stop for start, stop in holds)

@@ -270,7 +270,7 @@ def check_freeze(trial, calendar):
     after = [step for step in calendar.steps if step.kind in AFTER_KINDS]
     last_day = local_date(until, trial.zone)
 
-    assert until >= calendar.ends_at == shift(trial.ends_at, trial.holds) >= trial.ends_at
+    assert until >= calendar.ends_at == shift(trial.ends_at, trial.holds, trial.zone) >= trial.ends_at
     # A day on which the clock is put forward is an hour short of a day.
     assert until - trial.told_at >= 3 * DAY - dt.timedelta(hours=1)
     if trial.grace_days:
