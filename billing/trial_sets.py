@@ -30,41 +30,40 @@ class Way:
 
     kinds: list[str]
     #: The step that has to be among them; "" where there is exactly one.
-    with_kind: str
+    led_by: str
     states: list[str]
     state: str = ""
     is_end: bool = False
 
 
 WAYS: Final = (
-    Way(kinds=["end", "after_0"], with_kind="end", states=["trialing"], state="grace"),
+    Way(kinds=["end", "after_0"], led_by="end", states=["trialing"], state="grace"),
     Way(
         kinds=["freeze", "after_0"],
-        with_kind="freeze",
+        led_by="freeze",
         states=["trialing", "grace"],
         state="frozen",
         is_end=True,
     ),
-    Way(kinds=[*_BEFORE, *_AFTER], with_kind="", states=["trialing", "grace", "frozen"]),
+    Way(kinds=[*_BEFORE, *_AFTER], led_by="", states=["trialing", "grace", "frozen"]),
 )
+#: The steps that lead a way of their own; all others are looked for together.
+LEADING: Final = [way.led_by for way in WAYS if way.led_by]
 
 
-def take_plain_days(ids: Sequence[int], *, at: dt.datetime) -> set[int]:
-    """Take what is plain of these accounts; returns those that are done. Inside the caller's transaction."""
-    done: set[int] = set()
+def take_plain_days(ids: Sequence[int], way: Way, *, at: dt.datetime) -> set[int]:
+    """Take those of these accounts whose day is plain in this way; returns which. Inside the caller's
+    transaction."""
     sets.look_up_by_key()
-    for way in WAYS:
-        left = [pk for pk in ids if pk not in done]
-        moved = sets.fetch_ids(_statement(left, way, at)) if left else []
-        if moved and way.state:
-            access_changed.send(Account, account_ids=moved, at=at)
-        done |= set(moved)
+    done = sets.fetch_ids(_statement(ids, way, at))
+    if done and way.state:
+        access_changed.send(Account, account_ids=done, at=at)
     if done:
         ring("accounts.send_notices")
-    return done
+    return set(done)
 
 
-def _statement(ids: list[int], way: Way, at: dt.datetime) -> sets.Sql:
+def _statement(ids: Sequence[int], way: Way, at: dt.datetime) -> sets.Sql:
     """Find, take, move, count, write history and mail, and tick the steps off."""
     parts = [_plain(ids, way, at), _taken(way, at), _account(way)]
     parts += _history(way, at) if way.state else []
@@ -82,7 +81,7 @@ Part = tuple[str, str, list[Any]]
 _DUE: Final = "(SELECT * FROM billing_trialstep WHERE done_at IS NULL AND due_at <= %s)"
 
 
-def _plain(ids: list[int], way: Way, at: dt.datetime) -> Part:
+def _plain(ids: Sequence[int], way: Way, at: dt.datetime) -> Part:
     """The accounts of which nothing else is due, and no mail too late.
 
     Each is looked up by its key: as a filter or a join over all of them PostgreSQL reads every step that is
@@ -100,7 +99,7 @@ def _plain(ids: list[int], way: Way, at: dt.datetime) -> Part:
                AND CASE WHEN %s = '' THEN count(*) = 1 ELSE bool_or(step.kind = %s) END
         ) AS due
     )"""  # noqa: S608
-    return "plain", sql, [ids, at, way.kinds, way.with_kind, at, way.with_kind, way.with_kind]
+    return "plain", sql, [list(ids), at, way.kinds, way.led_by, at, way.led_by, way.led_by]
 
 
 def _taken(way: Way, at: dt.datetime) -> Part:

@@ -18,7 +18,7 @@ from billing.models import Plan, Subscription, TrialStep
 from billing.signals import trials_closed
 from billing.trial_calendar import TOLD_DAYS, StepKind, next_working_moment
 from billing.trial_notices import period_of
-from billing.trial_sets import TELLING, take_plain_days
+from billing.trial_sets import LEADING, TELLING, WAYS, Way, take_plain_days
 from billing.trial_steps import MAIL_OF, OVER, free_plan_of, grant_end
 from billing.trials import lapse_requests
 
@@ -99,19 +99,22 @@ def run_trials(*, at: dt.datetime) -> Outcome:
     Two runs at a time are harmless: whoever holds an account does it, the other one leaves it out.
     """
     done = plan_forgotten_trials(at=at) + lapse_requests(at=at)
-    due = 0
-    for ids in in_chunks(due_accounts(at) if TrialStep.objects.is_any_due(at) else [], CHUNK):
-        with transaction.atomic():
-            compile_nothing()
-            found = _take(ids, at=at)
-            due, done = due + len(ids), done + found
-    return Outcome(due=max(due, done), done=done, skipped={"held": due - done} if due > done else {})
+    held: set[int] = set()
+    for way in WAYS if TrialStep.objects.is_any_due(at) else ():
+        for ids in in_chunks(due_accounts(way, at=at), CHUNK):
+            with transaction.atomic():
+                compile_nothing()
+                taken = _take(ids, way, at=at)
+            held = held.union(ids) - taken
+            done += len(taken)
+    return Outcome(due=done + len(held), done=done, skipped={"held": len(held)} if held else {})
 
 
-def due_accounts(at: dt.datetime) -> Iterable[int]:
-    """The accounts of which a step is due, by key."""
-    rows = TrialStep.objects.due(at).order_by("subscription__account_id")
-    return rows.values_list("subscription__account_id", flat=True).distinct()
+def due_accounts(way: Way, *, at: dt.datetime) -> Iterable[int]:
+    """The accounts of which a step is due that may be taken this way, by key; each is due in some way."""
+    due = TrialStep.objects.due(at)
+    steps = due.filter(kind=way.led_by) if way.led_by else due.exclude(kind__in=LEADING)
+    return steps.order_by("subscription__account").values_list("subscription__account", flat=True).distinct()
 
 
 def plan_forgotten_trials(*, at: dt.datetime) -> int:
@@ -135,14 +138,14 @@ def plan_forgotten_trials(*, at: dt.datetime) -> int:
     return done
 
 
-def _take(ids: Sequence[int], *, at: dt.datetime) -> int:
-    """All that is due of these accounts; returns of how many."""
-    plain = take_plain_days(ids, at=at) if connection.vendor == "postgresql" else set()
+def _take(ids: Sequence[int], way: Way, *, at: dt.datetime) -> set[int]:
+    """All that is due of these accounts; returns whose, without those that somebody else holds."""
+    plain = take_plain_days(ids, way, at=at) if connection.vendor == "postgresql" else set()
     rest = [pk for pk in ids if pk not in plain]
-    return len(plain) + (_take_any(rest, at=at) if rest else 0)
+    return plain | _take_any(rest, at=at) if rest else plain
 
 
-def _take_any(ids: Sequence[int], *, at: dt.datetime) -> int:
+def _take_any(ids: Sequence[int], *, at: dt.datetime) -> set[int]:
     """The same for whatever mixture of steps is due, however late."""
     held = lock_accounts(ids)
     steps = TrialStep.objects.due(at).filter(subscription__account__in=held).order_by("due_at", "pk")
@@ -156,7 +159,7 @@ def _take_any(ids: Sequence[int], *, at: dt.datetime) -> int:
     _owe_mails(chunk.mails.values(), at=at)
     _owe_mails(chunk.missed, at=at, is_late=True)
     _close(chunk.over, at=at)
-    return len({row.account for row in rows})
+    return {row.account for row in rows}
 
 
 def _sort(rows: Iterable[Due], *, at: dt.datetime) -> Chunk:
