@@ -18,10 +18,12 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from accounts.events import SYSTEM
-from accounts.models import Account, Event, Member, Notice, Terms, User
+from accounts.models import Account, Event, Notice
 from accounts.notices import owe
 from accounts.recipients import payers
 from accounts.states import move_account
+from bench import _world
+from bench._world import insert_series
 from bench.harness import Result, Run, ratios, take_turns, watching, weighing
 from billing import dunning_notices
 from billing.dunning_rules import Step, after_step, dunning_day
@@ -90,63 +92,47 @@ def _nothing_due() -> float:
 
 def make_world(size: int) -> None:
     """So many accounts with an owner each; every tenth has an unpaid invoice, told a week ago."""
-    terms = Terms.objects.create(version=1, in_force_from=OPENED, published_at=OPENED)
-    owner = User.objects.create(email="owner@example.com")
-    common = {"terms": terms, "country": "ES", "time_zone": ZONE, "created_at": OPENED}
-    for start in range(0, size, 20_000):
-        numbers = range(start, min(size, start + 20_000))
-        accounts = Account.objects.bulk_create(Account(name=f"Company {n}", **common) for n in numbers)
-        Member.objects.bulk_create(
-            Member(account=account, user=owner, role="owner", joined_at=OPENED) for account in accounts
-        )
-        _make_cases(accounts[::SHARE], owner, terms)
-    _analyze()
+    like = Account(country="ES", time_zone=ZONE, currency="EUR", created_at=OPENED)
+    _world.make_accounts(like, size)
+    _make_cases(max(1, size // SHARE))
+    _world.analyze()
 
 
-def _make_cases(accounts: list[Account], owner: User, terms: Terms) -> None:
-    columns: dict[str, Any] = {"status": "open", "currency": "EUR", "created_at": OPENED, "synced_at": OPENED}
-    invoices = Invoice.objects.bulk_create(
-        Invoice(account=account, provider_id=f"in_{account.pk}", amount_remaining=2900, **columns)
-        for account in accounts
+def _make_cases(number: int) -> None:
+    account, invoice = f"1 + (i - 1) * {SHARE}", "'in_' || i"
+    common = {"currency": "EUR", "created_at": OPENED, "synced_at": OPENED}
+    unpaid = Invoice(status="open", amount_remaining=2900, **common)
+    insert_series(unpaid, {"id": "i", "account_id": account, "provider_id": invoice}, number)
+    case = DunningCase(
+        terms_id=1,
+        opened_at=OPENED,
+        told_at=OPENED,
+        plan=PLAN,
+        next_step="block",
+        next_at=BLOCK_AT,
+        block_at=BLOCK_AT,
+        end_at=BLOCK_AT + dt.timedelta(days=4),
     )
-    DunningCase.objects.bulk_create(
-        DunningCase(
-            account_id=invoice.account_id,
-            invoice=invoice,
-            terms=terms,
-            opened_at=OPENED,
-            told_at=OPENED,
-            plan=PLAN,
-            next_step="block",
-            next_at=BLOCK_AT,
-            block_at=BLOCK_AT,
-            end_at=BLOCK_AT + dt.timedelta(days=4),
-        )
-        for invoice in invoices
+    own = {"id": "i", "public_id": f"'benchcase000000000' || {_world.DIGITS}", "invoice_id": "i"}
+    insert_series(case, own | {"account_id": account}, number)
+    told = Notice(
+        kind="payment_failed",
+        status="sent",
+        attempts=1,
+        window_from=OPENED,
+        window_to=OPENED,
+        next_attempt_at=OPENED,
+        created_at=OPENED,
+        sent_at=OPENED,
     )
-    Notice.objects.bulk_create(
-        Notice(
-            account_id=invoice.account_id,
-            user=owner,
-            recipient=owner.public_id,
-            kind="payment_failed",
-            period=invoice.provider_id,
-            subject=f"invoice:{invoice.provider_id}",
-            status="sent",
-            attempts=1,
-            window_from=OPENED,
-            window_to=OPENED,
-            next_attempt_at=OPENED,
-            created_at=OPENED,
-            sent_at=OPENED,
-        )
-        for invoice in invoices
-    )
-
-
-def _analyze() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
+    own = {
+        "account_id": account,
+        "user_id": account,
+        "recipient": f"(SELECT public_id FROM accounts_user WHERE id = {account})",
+        "period": invoice,
+        "subject": f"'invoice:' || {invoice}",
+    }
+    insert_series(told, own, number)
 
 
 def prepare(due: int) -> None:

@@ -6,19 +6,20 @@ one that was not.
 """
 
 import io
+import statistics
 from importlib import import_module
 from typing import Any, Final
 
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.core.handlers.wsgi import WSGIHandler
-from django.db import connection
 from django.test.utils import override_settings
 from django.utils import timezone
 
 from accounts import activity, copies
 from accounts.ids import hash_token, new_token
-from accounts.models import Account, ApiKey, Member, Terms, User
+from accounts.models import Account, ApiKey, Member
+from bench import _world
 from bench.harness import Result, Run, ratio, take_turns, watching
 
 SIZE: Final = 100_000
@@ -59,6 +60,7 @@ def _run_all(callers: list[dict[str, str]], size: int, rounds: int, requests: in
     seconds = take_turns(runs, rounds)
     result = Result("gate", size, rounds, _ratios(seconds), statements=statements["check miss"])
     result.notes = [f"statements: {statements} (a page's are beside the session's and the person's)"]
+    result.seconds_per_row = statistics.median(seconds["page hit"]) / requests
     per = {name: min(each) / requests * 1e6 for name, each in seconds.items()}
     result.notes.append("µs a request: " + ", ".join(f"{name} {value:.0f}" for name, value in per.items()))
     return result
@@ -138,30 +140,8 @@ def _statements(handler: WSGIHandler, page: Caller, key: Caller) -> dict[str, in
 
 def make_world(size: int) -> list[dict[str, str]]:
     """`size` accounts with an owner each; the first hundred have a session and a key."""
-    at = timezone.now()
-    terms = Terms.objects.first() or Terms.objects.create(
-        version=1, in_force_from=at, published_at=at, dunning_attempt_days=[3, 6, 10]
-    )
-    for start in range(0, size, 10_000):
-        numbers = range(start, min(start + 10_000, size))
-        users = User.objects.bulk_create(
-            [User(email=f"u{number}-{new_token()[:8]}@bench.example", password="!") for number in numbers]
-        )
-        accounts = Account.objects.bulk_create(
-            [
-                Account(name=f"Company {number}", country="ES", terms=terms, created_at=at)
-                for number in numbers
-            ]
-        )
-        Member.objects.bulk_create(
-            [
-                Member(account=account, user=user, role=Member.Role.OWNER, joined_at=at)
-                for account, user in zip(accounts, users, strict=True)
-            ]
-        )
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("ANALYZE")
+    _world.make_accounts(Account(country="ES", created_at=timezone.now()), size)
+    _world.analyze()
     activity.forget_seen()
     seats = Member.objects.select_related("account", "user").order_by("pk")
     return [_caller(seat) for seat in seats[: min(PEOPLE, size)]]

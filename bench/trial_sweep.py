@@ -13,10 +13,12 @@ from typing import Any, Final
 from django.db import connection, transaction
 
 from accounts.events import SYSTEM, record
-from accounts.models import Account, Event, Notice, Terms
+from accounts.models import Account, Event, Notice
 from accounts.notices import owe
 from accounts.recipients import payers
 from accounts.states import move_account
+from bench import _world
+from bench._world import insert_series
 from bench.harness import Result, Run, ratio, take_turns, watching, weighing
 from billing.models import Plan, Subscription, TrialStep
 from billing.trial_calendar import StepKind
@@ -93,31 +95,15 @@ def _sweep() -> None:
 
 
 def make_accounts(size: int) -> None:
-    """Accounts with one owner each, by the database's own series."""
-    Terms.objects.create(pk=1, version=1, in_force_from=ENDS - 400 * DAY, published_at=ENDS - 400 * DAY)
+    """Accounts with one owner and a subscription each."""
+    began = ENDS - 400 * DAY
+    like = Account(country="ES", time_zone="Europe/Madrid", currency="EUR", state="active", created_at=began)
+    _world.make_accounts(like, size)
     names = {"name_en": "Solo", "name_es": "Solo", "provider_price": "price_1"}
     Plan.objects.create(pk=1, code="solo", amount=1200, currency="EUR", **names)
-    series = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %s)"
-    number = "substr('00000000' || i, -8)"
-    if connection.vendor == "postgresql":
-        series, number = "WITH n AS (SELECT generate_series(1, %s) AS i)", "lpad(i::text, 8, '0')"
-    for sql in (
-        "INSERT INTO accounts_user (id, password, is_superuser, is_staff, is_active, date_joined, public_id, "
-        f"email, name, language) {series} SELECT i, '', false, false, true, '2026-01-01', "
-        f"'benchuser000000000' || {number}, 'p' || i || '@example.com', '', 'en' FROM n",
-        "INSERT INTO accounts_account (id, public_id, name, country, time_zone, language, currency, kind, "
-        f"state, terms_id, event_count, created_at) {series} SELECT i, 'benchaccount000000' || {number}, "
-        "'Account ' || i, 'ES', 'Europe/Madrid', 'en', 'EUR', 'business', 'active', 1, 0, '2026-01-01' "
-        "FROM n",
-        "INSERT INTO accounts_member (account_id, user_id, role, joined_at) "
-        f"{series} SELECT i, i, 'owner', '2026-01-01' FROM n",
-        "INSERT INTO billing_subscription (id, public_id, account_id, plan_id, status, started_at, "
-        f"desired_version) {series} SELECT i, 'benchtrial00000000' || {number}, i, 1, 'active', "
-        "'2026-01-01', 0 FROM n",
-    ):
-        _execute(sql, [size])
-    if connection.vendor == "postgresql":
-        _execute("ANALYZE", [])
+    own = {"id": "i", "public_id": f"'benchtrial00000000' || {_world.DIGITS}", "account_id": "i"}
+    insert_series(Subscription(plan_id=1, status="active", started_at=began), own, size)
+    _world.analyze()
 
 
 def make_due(due: int) -> None:
@@ -153,7 +139,8 @@ def make_due(due: int) -> None:
         created_at=ENDED,
         sent_at=ENDED,
     )
-    _insert_notices(told, due)
+    own = {"account_id": "i", "user_id": "i", "recipient": f"'benchuser000000000' || {_world.DIGITS}"}
+    insert_series(told, own | {"period": f"'benchtrial00000000' || {_world.DIGITS}"}, due)
     _vacuum()
 
 
@@ -170,18 +157,6 @@ def _make_steps(kind: str, moment: dt.datetime, first: int, last: int) -> None:
         "SELECT id, %s, %s, %s, '[]' FROM billing_subscription WHERE id BETWEEN %s AND %s",
         [str(kind), _moment(moment), _moment(moment + 2 * DAY), first, last],
     )
-
-
-def _insert_notices(told: Notice, due: int) -> None:
-    columns = [f for f in Notice._meta.concrete_fields if not f.primary_key]
-    own = {"account_id": "id", "user_id": "id", "recipient": "public_id", "period": "public_id"}
-    shown = ", ".join(own.get(str(f.column), "%s") for f in columns)
-    values = [
-        f.get_db_prep_save(getattr(told, f.attname), connection) for f in columns if f.column not in own
-    ]
-    names = ", ".join(str(f.column) for f in columns)
-    sql = f"INSERT INTO accounts_notice ({names}) SELECT {shown} FROM accounts_user WHERE id <= %s"
-    _execute(sql, [*values, due])
 
 
 def _moment(moment: dt.datetime) -> Any:
