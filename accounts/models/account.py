@@ -246,7 +246,7 @@ class Link(models.Model):
         PAY = "pay", _("paying an invoice")
 
     purpose = models.CharField(max_length=12, choices=Purpose)
-    account = models.ForeignKey(Account, models.CASCADE, related_name="links")
+    account = models.ForeignKey(Account, models.CASCADE, related_name="links", db_index=False)
     subject = models.CharField(max_length=60)
     token_hash = models.CharField(max_length=64, unique=True)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True, related_name="+")

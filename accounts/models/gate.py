@@ -30,7 +30,7 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
 class ApiKey(models.Model):
     """A secret with which a machine shows that it acts for an account; only its hash is stored."""
 
-    account = models.ForeignKey("accounts.Account", models.CASCADE, related_name="api_keys")
+    account = models.ForeignKey("accounts.Account", models.CASCADE, related_name="api_keys", db_index=False)
     name = models.CharField(_("what it is for"), max_length=80)
     #: The public beginning, by which people tell keys apart.
     prefix = models.CharField(_("begins with"), max_length=16)
@@ -62,7 +62,9 @@ class ActivityDayQuerySet(models.QuerySet["ActivityDay"]):
 class ActivityDay(models.Model):
     """The account was used on this day of its own calendar: one row, however often."""
 
-    account = models.ForeignKey("accounts.Account", models.CASCADE, related_name="activity_days")
+    account = models.ForeignKey(
+        "accounts.Account", models.CASCADE, related_name="activity_days", db_index=False
+    )
     day = models.DateField(_("day"))
 
     objects = ActivityDayQuerySet.as_manager()

@@ -32,7 +32,7 @@ class Hold(models.Model):
         REQUEST = "request", _("they asked for more time")
 
     public_id = models.CharField(max_length=26, unique=True, default=new_id, editable=False)
-    account = models.ForeignKey("accounts.Account", models.CASCADE, related_name="holds")
+    account = models.ForeignKey("accounts.Account", models.CASCADE, related_name="holds", db_index=False)
     reason = models.CharField(_("reason"), max_length=12, choices=Reason)
     note = models.CharField(_("note"), max_length=500, blank=True)
     starts_at = models.DateTimeField(_("from"))

@@ -47,7 +47,7 @@ class Notice(models.Model):
         BOUNCED = "bounced", _("bounced")
         COMPLAINED = "complained", _("complained about")
 
-    account = models.ForeignKey("accounts.Account", models.CASCADE, related_name="notices")
+    account = models.ForeignKey("accounts.Account", models.CASCADE, related_name="notices", db_index=False)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.CASCADE, null=True, blank=True, related_name="notices"
     )

@@ -236,7 +236,9 @@ class TermsText(models.Model):
 class Acceptance(models.Model):
     """An account accepted a version: when, in which language, and the hash of the text it saw."""
 
-    account = models.ForeignKey("accounts.Account", models.CASCADE, related_name="acceptances")
+    account = models.ForeignKey(
+        "accounts.Account", models.CASCADE, related_name="acceptances", db_index=False
+    )
     terms = models.ForeignKey(Terms, models.PROTECT, related_name="acceptances")
     accepted_at = models.DateTimeField()
     accepted_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")

@@ -53,7 +53,9 @@ class DunningCase(models.Model):
         END = "end", _("the end")
 
     public_id = models.CharField(max_length=26, unique=True, default=new_id, editable=False)
-    account = models.ForeignKey("accounts.Account", models.CASCADE, related_name="dunning_cases")
+    account = models.ForeignKey(
+        "accounts.Account", models.CASCADE, related_name="dunning_cases", db_index=False
+    )
     invoice = models.OneToOneField("billing.Invoice", models.CASCADE, related_name="dunning_case")
     #: The rules under which it was opened hold to its end.
     terms = models.ForeignKey("accounts.Terms", models.PROTECT, related_name="+")
@@ -135,7 +137,7 @@ class DunningAttempt(models.Model):
         SKIPPED = "skipped", _("left out")
         OVERTAKEN = "overtaken", _("not needed any more")
 
-    case = models.ForeignKey(DunningCase, models.CASCADE, related_name="attempts")
+    case = models.ForeignKey(DunningCase, models.CASCADE, related_name="attempts", db_index=False)
     at = models.DateTimeField(_("when"))
     day = models.DateField()
     outcome = models.CharField(_("what came of it"), max_length=10, choices=Outcome, default=Outcome.SENT)

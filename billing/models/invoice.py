@@ -23,7 +23,7 @@ class Invoice(models.Model):
         VOID = "void", _("cancelled")
         UNCOLLECTIBLE = "uncollectible", _("written off")
 
-    account = models.ForeignKey("accounts.Account", models.CASCADE, related_name="invoices")
+    account = models.ForeignKey("accounts.Account", models.CASCADE, related_name="invoices", db_index=False)
     subscription = models.ForeignKey(
         "billing.Subscription", models.CASCADE, null=True, related_name="invoices"
     )
@@ -69,7 +69,7 @@ class Invoice(models.Model):
 class InvoiceLine(models.Model):
     """One line: net of discounts and without tax, for one period."""
 
-    invoice = models.ForeignKey(Invoice, models.CASCADE, related_name="lines")
+    invoice = models.ForeignKey(Invoice, models.CASCADE, related_name="lines", db_index=False)
     provider_id = models.CharField(max_length=60)
     description = models.CharField(max_length=250, blank=True)
     net = models.BigIntegerField()

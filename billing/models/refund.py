@@ -114,7 +114,7 @@ class RefundMovement(models.Model):
         REFUND = "refund", _("refund")
         REVERSAL = "reversal", _("reversal")
 
-    refund = models.ForeignKey(Refund, models.CASCADE, related_name="movements")
+    refund = models.ForeignKey(Refund, models.CASCADE, related_name="movements", db_index=False)
     kind = models.CharField(max_length=10, choices=Kind)
     amount = models.PositiveBigIntegerField()
     tax = models.PositiveBigIntegerField(default=0)

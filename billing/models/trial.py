@@ -85,7 +85,9 @@ class TrialExtension(models.Model):
         CARD = "card", _("added a card")
         OTHER = "other", _("something else")
 
-    account = models.ForeignKey("accounts.Account", models.CASCADE, related_name="trial_extensions")
+    account = models.ForeignKey(
+        "accounts.Account", models.CASCADE, related_name="trial_extensions", db_index=False
+    )
     subscription = models.ForeignKey("billing.Subscription", models.CASCADE, related_name="extensions")
     days = models.PositiveSmallIntegerField(_("days"))
     ends_before = models.DateTimeField(_("end before"))

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.apps import apps
 from django.contrib.auth.models import Permission
 from django.core.cache import caches
 from django.core.management import call_command
@@ -65,3 +66,15 @@ def test_sqlite_is_set_as_the_invariants_ask():
 
     assert found == [2, 1]
     assert connection.transaction_mode == "IMMEDIATE"
+
+
+def test_no_index_is_the_beginning_of_another_one():
+    for model in apps.get_models():
+        if model._meta.app_label not in ("accounts", "billing", "offboarding"):
+            continue
+        ordered = [*model._meta.indexes, *model._meta.constraints]
+        whole = [each for each in ordered if getattr(each, "fields", ()) and each.condition is None]
+        first = {each.fields[0].lstrip("-"): each.name for each in whole}
+        alone = {field.name for field in model._meta.local_fields if field.db_index and not field.unique}
+
+        assert not alone & first.keys(), f"{model.__name__}: {first}"

@@ -28,7 +28,7 @@ class Quote(models.Model):
     """
 
     public_id = models.CharField(max_length=26, unique=True, default=new_id, editable=False)
-    account = models.ForeignKey("accounts.Account", models.CASCADE, related_name="quotes")
+    account = models.ForeignKey("accounts.Account", models.CASCADE, related_name="quotes", db_index=False)
     subscription = models.ForeignKey("billing.Subscription", models.CASCADE, null=True, related_name="quotes")
     ending = models.CharField(max_length=15, choices=Ending)
     terms = models.ForeignKey("accounts.Terms", models.PROTECT, related_name="+")

@@ -82,7 +82,9 @@ class Offer(models.Model):
         SHOWN = "shown", _("shown")
         TAKEN = "taken", _("taken")
 
-    cancellation = models.ForeignKey("offboarding.Cancellation", models.CASCADE, related_name="offers")
+    cancellation = models.ForeignKey(
+        "offboarding.Cancellation", models.CASCADE, related_name="offers", db_index=False
+    )
     kind = models.CharField(max_length=10, choices=[c for c in ExitReason.Offer.choices if c[0]])
     status = models.CharField(max_length=6, choices=Status, default=Status.SHOWN)
     shown_at = models.DateTimeField()
