@@ -108,16 +108,32 @@ def _write_subscription(stripe: Client, instruction: Instruction) -> Answer:
             params |= {"items": [{"id": item.id, "price": desired["price"]}], "proration_behavior": "none"}
         if "is_billing" in desired:
             params |= {"pause_collection": "" if desired["is_billing"] else {"behavior": "void"}}
-        if desired.get("trial_end") == "now":
-            if current.status == "trialing":  # else it has ended already: saying it again would charge again
-                params |= {"trial_end": "now"}
-        elif desired.get("trial_end") and desired["trial_end"] != current.trial_end:
-            params |= {"trial_end": desired["trial_end"], "proration_behavior": "none"}
+        params |= _end_of_what_is_paid(desired, current)
         if params:
             stripe.v1.subscriptions.update(provider_id, params=params, options=_keyed_by(params, key))  # type: ignore[arg-type]
     for invoice_id, choice in desired.get("open_invoices", {}).items():
         _settle_invoice(stripe, invoice_id, choice, key)
+    if _is_overtaken(desired, current):
+        raise Unresolved("charged_before_it_was_moved")
     return Answer({"subscription": provider_id})
+
+
+def _end_of_what_is_paid(desired: dict[str, Any], current: Any) -> dict[str, Any]:
+    """What to say about it, where anything is."""
+    wanted = desired.get("trial_end")
+    if wanted == "now":
+        # One that has ended already is left alone: saying it again would charge again.
+        return {"trial_end": "now"} if current.status == "trialing" else {}
+    if not wanted or wanted == current.trial_end or _is_overtaken(desired, current):
+        return {}
+    return {"trial_end": wanted, "proration_behavior": "none"}
+
+
+def _is_overtaken(desired: dict[str, Any], current: Any) -> bool:
+    """A charge was to come later, and came before this was sent: moved now, the next would come earlier."""
+    if not desired.get("only_later") or current.status in ("canceled", "incomplete_expired"):
+        return False
+    return bool(desired["trial_end"] < current["items"].data[0].current_period_end)
 
 
 def _is_price_for(item: Any, condition: dict[str, Any] | None) -> bool:

@@ -2,9 +2,10 @@
 
 import datetime as dt
 import logging
+from typing import Any
 
 from django.db import transaction
-from django.db.models import Max, QuerySet
+from django.db.models import Max, Q, QuerySet
 
 from accounts.errors import WrongState
 from accounts.events import SYSTEM, By, record
@@ -23,6 +24,8 @@ logger = logging.getLogger(__name__)
 RENEWS = "renewal_ahead"
 #: A charge that nobody was told of in time comes so much later: the law wants 15 days for a year.
 LATER_DAYS = 17
+#: Why a notice is not owed any more: the charge comes on another day.
+MOVED = "moved"
 #: So often a charge is moved because nobody could be told of it; the next time it is given up.
 MOVED_AT_MOST = 2
 
@@ -40,6 +43,7 @@ def owe_renewal_notices(subscription: Subscription, *, at: dt.datetime) -> None:
         return
     if subscription.status == Subscription.Status.TRIALING and subscription.first_paid_at is None:
         return  # the end of a trial has notices of its own
+    _forget_other_dates(subscription, at=at)
     reminders = reminder_days(
         EventKind.ANNUAL_RENEWAL, account.country, account.kind, renews_at, account.zone, starts_at=None
     )
@@ -56,6 +60,17 @@ def owe_renewal_notices(subscription: Subscription, *, at: dt.datetime) -> None:
                 window_to=reminder.window_to,
                 rule_ids=reminder.rule_ids,
             )
+
+
+def _forget_other_dates(subscription: Subscription, *, at: dt.datetime) -> None:
+    """Nothing is owed for a date that moved away; for one that holds again, it is owed again."""
+    about = Notice.objects.filter(account=subscription.account, kind=RENEWS, sent_at=None)
+    about = about.filter(subject=f"subscription:{subscription.public_id}")
+    this = Q(period__startswith=renewal_period(subscription, 0).removesuffix("0"))
+    about.filter(~this, status=Notice.Status.OWED).update(status=Notice.Status.DROPPED, reason=MOVED)
+    about.filter(this, status=Notice.Status.DROPPED, reason=MOVED, window_to__gt=at).update(
+        status=Notice.Status.OWED, reason=""
+    )
 
 
 def can_postpone(subscription: Subscription, *, at: dt.datetime) -> bool:
@@ -83,17 +98,28 @@ def postpone_charge(
     latest = add_local_days(before, account.terms.charge_move_days, account.time_zone)
     if until <= before or (by != SYSTEM and until > latest):
         raise WrongState("A charge is moved to a later day, within the days that the terms allow.")
+    push_charge(subscription, until, "charge.postponed", by=by, at=at, reason=reason)
+
+
+def push_charge(
+    subscription: Subscription, until: dt.datetime, kind: str, *, by: By, at: dt.datetime, **facts: Any
+) -> None:
+    """Write down, as this kind of event, that the next charge comes later, and tell the provider.
+
+    Whoever calls it holds the account and has asked whether it may be.
+    """
+    assert subscription.renews_at is not None
     record(
-        account,
-        "charge.postponed",
+        subscription.account,
+        kind,
         by=by,
         at=at,
         subject=f"subscription:{subscription.public_id}",
-        before=before.isoformat(),
+        before=subscription.renews_at.isoformat(),
         until=until.isoformat(),
-        reason=reason,
+        **facts,
     )
-    steer_subscription(subscription, ends="never", paid_end=until, by=by, at=at)
+    steer_subscription(subscription, ends="never", paid_end=until, only_later=True, by=by, at=at)
 
 
 def postpone_untold_renewal(notice: Notice, at: dt.datetime) -> None:

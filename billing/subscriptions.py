@@ -178,13 +178,15 @@ def steer_subscription(
     at: dt.datetime,
     by: By,
     paid_end: dt.datetime | Literal["now"] | None = None,
+    only_later: bool = False,
     open_invoices: dict[str, Any] | None = None,
     price: str = "",
     is_billing: bool | None = None,
 ) -> Instruction | None:
     """Tell the provider what should be: `ends` is never, period_end or now.
 
-    `paid_end` moves the end of what is paid (no proration, nothing charged before it; "now" charges now);
+    `paid_end` moves the end of what is paid (no proration, nothing charged before it; "now" charges now),
+    with `only_later` unless a renewal was charged meanwhile whose period goes on beyond it;
     `open_invoices` says what becomes of each unpaid invoice; without `is_billing` no period that begins
     is billed, until it is given again. What an earlier instruction wanted and
     could not yet say is carried on. A local subscription needs nothing said: None.
@@ -197,6 +199,8 @@ def steer_subscription(
     desired |= {"subscription": subscription.provider_id, "ends": ends}
     if paid_end is not None:
         desired["trial_end"] = paid_end if paid_end == "now" else int(paid_end.timestamp())
+        desired.pop("only_later", None)
+        desired |= {"only_later": True} if only_later else {}
     if open_invoices:
         desired["open_invoices"] = open_invoices
     if price:
@@ -212,6 +216,14 @@ def steer_subscription(
         at=at,
         by=by,
     )
+
+
+def is_ending(subscription: Subscription) -> bool:
+    """Whether it has ended, or will, as far as anybody has said."""
+    if not subscription.is_live or subscription.cancel_at is not None:
+        return True
+    told = Instruction.objects.open().filter(subject=f"subscription:{subscription.provider_id}")
+    return told.filter(desired__ends__in=("now", "period_end")).exists()
 
 
 @transaction.atomic

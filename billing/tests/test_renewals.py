@@ -59,6 +59,16 @@ def test_what_is_cancelled_or_moved_is_not_announced(change):
     assert told()[0] == (45, "dropped")
 
 
+def test_notices_follow_a_date_that_moves_away_and_back():
+    row = yearly()
+    for days in (0, 20, 0):
+        row.period_end = RENEWS + days * DAY
+        owe_renewal_notices(row, at=NOON)
+        owed = Notice.objects.filter(kind="renewal_ahead", status="owed").order_by("window_from")
+
+        assert [round((row.period_end - n.window_from) / DAY) for n in owed] == [45, 25]
+
+
 def test_a_renewal_that_nobody_was_told_of_is_postponed():
     row = yearly()
     owe_renewal_notices(row, at=NOON)
@@ -96,6 +106,7 @@ def test_support_moves_a_charge_later_within_the_terms(days, by, is_moved):
         "subscription": row.provider_id,
         "ends": "never",
         "trial_end": int((RENEWS + days * DAY).timestamp()),
+        "only_later": True,
     }
 
 
