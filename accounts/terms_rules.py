@@ -139,6 +139,14 @@ def dunning_block_day(terms: Terms) -> str:
     ) % {"n": n}
 
 
+def days_without_access(terms: Terms) -> str:
+    """Not a column: it holds for every version."""
+    return _(
+        "If you pay only after a day or more without access, the next charge comes later by as many days: "
+        "for those you pay nothing."
+    )
+
+
 def charge_move_days(terms: Terms) -> str:
     n = terms.charge_move_days
     if n == 0:
@@ -383,6 +391,7 @@ SECTIONS: Final[list[tuple[str, "StrOrPromise", list[Callable[[Terms], str]]]]] 
             dunning_block_after,
             dunning_grace_days,
             dunning_block_day,
+            days_without_access,
             dunning_end,
             open_invoice,
         ],

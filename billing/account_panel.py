@@ -6,13 +6,14 @@ from typing import Any
 from accounts.models import Account, Member
 from accounts.panels import Panel
 from billing.coming import is_ended, live_subscription, planned_pauses, unpaid_invoice, waits_for_payment
+from billing.dunning_late import days_just_given_back
 from billing.models import Customer, DunningCase, Subscription
 
 
 def plan_facts(account: Account, member: Member, at: dt.datetime) -> dict[str, Any] | None:
     """What is subscribed, what is charged next, the pause and the card; the money is for payers alone.
 
-    Three queries.
+    Three queries; four while the days that are paid last longer.
     """
     subscription = live_subscription(account)
     if not member.may_pay:
@@ -28,6 +29,7 @@ def plan_facts(account: Account, member: Member, at: dt.datetime) -> dict[str, A
         "is_blocked": case is not None and (case.blocked_at is not None or case.block_at <= at),
         "is_ended": is_ended(case),
         "waits_for_payment": renews_at is not None and waits_for_payment(case, renews_at),
+        "days_back": days_just_given_back(subscription) if subscription and subscription.is_free_time else 0,
     }
 
 

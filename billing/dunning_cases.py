@@ -16,6 +16,7 @@ from accounts.recipients import payers
 from accounts.states import move_account
 from billing import periods
 from billing.dunning_ends import bill_again
+from billing.dunning_late import give_days_back
 from billing.dunning_rules import (
     AGAIN,
     BLOCK,
@@ -39,8 +40,8 @@ from billing.models import (
     Instruction,
     Invoice,
     Payment,
-    Subscription,
 )
+from billing.subscriptions import is_ending
 
 #: Mails about a case that are owed ahead of a date, and die with it.
 AHEAD = ("block_soon", "dunning_end_soon")
@@ -108,15 +109,8 @@ def can_chase(invoice: Invoice) -> bool:
         and invoice.amount_remaining > 0
         and invoice.billing_reason != "subscription_create"
         and invoice.account.state not in (Account.State.CLOSED, Account.State.ERASED)
-        and (subscription is None or not _is_ending(subscription))
+        and (subscription is None or not is_ending(subscription))
     )
-
-
-def _is_ending(subscription: Subscription) -> bool:
-    if not subscription.is_live or subscription.cancel_at is not None:
-        return True
-    told = Instruction.objects.open().filter(subject=f"subscription:{subscription.provider_id}")
-    return told.filter(desired__ends__in=("now", "period_end")).exists()
 
 
 @transaction.atomic
@@ -315,8 +309,9 @@ def close_case(case: DunningCase, status: str, *, by: By, at: dt.datetime, reaso
     if status != Status.LEFT and not _is_over(case):
         _give_access_back(account, case, by=by, at=at)
         bill_again(case, at=at)
+        moved = give_days_back(case, at=at)
         if status == Status.PAID:
-            _owe(case, "payment_recovered", period=case.invoice.provider_id, at=at)
+            _owe(case, "payment_recovered", period=case.invoice.provider_id, at=at, facts=moved)
     return True
 
 

@@ -131,6 +131,9 @@ def recovered(notice: Notice, at: dt.datetime) -> dict[str, Any]:
     invoice = case.invoice
     payment = Payment.objects.filter(invoice=invoice).order_by("-paid_at").first()
     subscription = invoice.subscription
+    renews_at, told = subscription.renews_at if subscription else None, notice.facts.get("renews_at")
+    if renews_at and told:  # the provider may not have been told yet
+        renews_at = max(renews_at, dt.datetime.fromisoformat(told))
     number = invoice.number
     path = reverse("invoice", args=[case.account.public_id, number]) if number else ""
     return {
@@ -138,7 +141,8 @@ def recovered(notice: Notice, at: dt.datetime) -> dict[str, Any]:
         "invoice": invoice,
         "amount": payment.amount if payment else invoice.amount_due,
         "plan": subscription.plan if subscription else None,
-        "renews_at": subscription.renews_at if subscription else None,
+        "renews_at": renews_at,
+        "days_back": int(notice.facts.get("days", 0)),
         "was_blocked": case.blocked_at is not None,
         "path": path or reverse("invoices", args=[case.account.public_id]),
         "card_brand": payment.method_brand.capitalize() if payment else "",

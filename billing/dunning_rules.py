@@ -192,6 +192,53 @@ def choosable_days(
     return [first + n * DAY for n in range((last - first).days + 1)]
 
 
+# --- Paid late -----------------------------------------------------------------------------------
+
+
+def days_given_back(
+    closed: Iterable[Stretch],
+    paid: Iterable[Stretch],
+    *,
+    at: dt.datetime,
+    renews_at: dt.datetime,
+    zone: str,
+) -> int:
+    """By how many days the next charge moves for whoever has just paid: those that were paid without access.
+
+    `closed` are the stretches in which access was off, `paid` the periods that are paid. Counted once however
+    many invoices there were, on the wall clock of the account, rounded up to whole days; less than a day is
+    none. Time until the renewal that no paid invoice is for is free already, and is taken off.
+    """
+    paid_there = _united(paid, zone)
+    lost = _shared(_united(closed, zone), paid_there)
+    if lost < DAY:
+        return 0
+    ahead = _united([(at, renews_at)], zone)
+    free = sum((end - start for start, end in ahead), dt.timedelta()) - _shared(ahead, paid_there)
+    return max(0, -(-(lost - free) // DAY))
+
+
+def _united(stretches: Iterable[Stretch], zone: str) -> list[Stretch]:
+    """The same stretches on the wall clock there, in order, none of them overlapping another."""
+    place = ZoneInfo(zone)
+    found: list[Stretch] = []
+    for start, end in sorted(stretches):
+        if start >= end:
+            continue
+        begins, ends = (moment.astimezone(place).replace(tzinfo=None) for moment in (start, end))
+        if found and begins <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], ends))
+        else:
+            found.append((begins, ends))
+    return found
+
+
+def _shared(some: Iterable[Stretch], others: Sequence[Stretch]) -> dt.timedelta:
+    """How long both run: of the stretches of one row none overlaps another."""
+    both = (min(a[1], b[1]) - max(a[0], b[0]) for a in some for b in others)
+    return sum((length for length in both if length > dt.timedelta()), dt.timedelta())
+
+
 # --- Carrying out, on time or late ---------------------------------------------------------------
 
 

@@ -3,10 +3,12 @@
 from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from accounts.history import Facts, Formatter, choice, day, moment, money, number, phrase, register
 from accounts.models import Terms
 from billing.declines import explain_decline
+from billing.dunning_late import GIVEN_BACK
 from billing.models import Plan, PlannedPrice, TrialExtension
 
 if TYPE_CHECKING:
@@ -128,7 +130,23 @@ def _register_trials() -> None:
         _("No mail about the next charge arrived, so nothing more is charged; the plan ends on %(until)s."),
         until=until,
     )
+    register(
+        GIVEN_BACK,
+        _days_given_back,
+        before=day("before"),
+        until=until,
+        days=number("days"),
+    )
     register("trial.another_allowed", _("Support allowed another trial."))
+
+
+def _days_given_back(facts: Facts) -> "StrOrPromise":
+    return ngettext(
+        "The next charge was moved from %(before)s to %(until)s, %(days)s day later, because access was off.",
+        "The next charge was moved from %(before)s to %(until)s, %(days)s days later, because access was "
+        "off.",
+        int(facts.get("days") or 0),
+    )
 
 
 def _register_money() -> None:

@@ -59,9 +59,9 @@ class PaidInvoice:
 
     `refunded` is cash refunded or under way (failed refunds excluded), `disputed` under dispute or lost,
     `credited` what already went back to the balance of what the balance paid (`paid_credit`).
-    `extension_seconds` is free time we granted inside the period: it lengthens the end and is never used
-    time. It runs from `extension_from`; where that is not known, the reading best for the customer counts: it
-    ran first.
+    `extension_seconds` is free time we granted inside the period, or time in it without access: it lengthens
+    the end and is never used time. It runs from `extension_from`; where that is not known, the reading best
+    for the customer counts: it ran first.
     """
 
     invoice: str

@@ -88,7 +88,7 @@ def _apply_subscription(customer: Customer, fetched: Any, *, at: dt.datetime) ->
     _follow_trial(row, before["status"], at=at)
     owe_renewal_notices(row, at=at)
     if row.status != before["status"]:
-        kind = "free_time" if _is_free_time(row) else row.status
+        kind = "free_time" if row.is_free_time else row.status
         record(account, f"subscription.{kind}", by=PROVIDER, at=at, subject=f"subscription:{row.public_id}")
         _open_account(account, row, at=at)
         follow_end(row, at=at)
@@ -152,11 +152,6 @@ def _follow_trial(row: Subscription, before: str, *, at: dt.datetime) -> None:
             owe_start_of_trial(row, calendar, at=at)
     elif not is_trial and row.trial_granted_end is not None and before == Subscription.Status.TRIALING:
         drop_trial(row.account, at=at, reason="over")
-
-
-def _is_free_time(row: Subscription) -> bool:
-    """The provider calls a paid subscription whose end was moved "trialing" too; ours is paid."""
-    return row.status == Subscription.Status.TRIALING and row.first_paid_at is not None
 
 
 def _open_account(account: Account, row: Subscription, *, at: dt.datetime) -> None:

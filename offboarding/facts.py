@@ -7,7 +7,8 @@ from typing import Any
 from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
 
 from accounts.law import withdrawal_days
-from accounts.models import Acceptance, Account, Member
+from accounts.models import Acceptance, Account, Event, Member
+from billing.dunning_late import GIVEN_BACK
 from billing.invoices import as_paid_invoice
 from billing.models import DunningCase, Instruction, Invoice, Pause, Payment, Refund, Subscription
 from billing.refund_rules import PaidInvoice, RefundFacts
@@ -29,6 +30,7 @@ def read_situation(account: Account, *, at: dt.datetime, of: Subscription | None
     around = _around(account, cards=_cards(invoices))
     given = _given(account) if around["has_free_time"] else []
     gifts = [_free_time(row) for row in given]
+    gifts += _given_back(account) if around["has_days_back"] else []
     credited = _credited(account) if around["has_credits"] else {}
     paid = [i for i in invoices if i.status == Invoice.Status.PAID and _runs_on(i, gifts, at)]
     open_ = [i for i in invoices if i.status == Invoice.Status.OPEN and i.amount_remaining > 0]
@@ -85,6 +87,7 @@ def _around(account: Account, *, cards: set[str]) -> dict[str, Any]:
         seats=Subquery(seats.annotate(number=Count("pk")).values("number")),
         has_consented=Exists(Acceptance.objects.filter(immediate_start=True, **mine)),
         has_free_time=Exists(Reservation.objects.filter(cancellation__account=OuterRef("pk"))),
+        has_days_back=Exists(Event.objects.filter(account_ref=OuterRef("public_id"), kind=GIVEN_BACK)),
         has_credits=Exists(_credits().filter(**mine)),
     ).get()
     return {**found}
@@ -169,10 +172,11 @@ def _renewal(paid: list[Invoice]) -> int | None:
 
 @dataclass(frozen=True)
 class FreeTime:
-    """Free days that were given: from when, and how many seconds."""
+    """Free days: from when, how many seconds, and up to when a period has to begin to last longer by them."""
 
     since: dt.datetime
     seconds: int
+    until: dt.datetime
 
 
 def _given(account: Account) -> list[Reservation]:
@@ -182,13 +186,38 @@ def _given(account: Account) -> list[Reservation]:
 
 def _free_time(row: Reservation) -> FreeTime:
     since = row.quote.measured_at
-    return FreeTime(since, int((row.free_until - since).total_seconds()))
+    return FreeTime(since, int((row.free_until - since).total_seconds()), until=since)
 
 
-def _given_within(invoice: Invoice, gifts: list[FreeTime]) -> FreeTime | None:
-    """The free days that fell into what this invoice paid for; they lengthen it and are never used time."""
-    lines = invoice.lines.all()
-    return next((g for g in gifts if any(line.starts_at <= g.since < line.ends_at for line in lines)), None)
+def _given_back(account: Account) -> list[FreeTime]:
+    """Days that were paid without access: they are had later, from the payment on."""
+    rows = Event.objects.filter(account_ref=account.public_id, kind=GIVEN_BACK)
+    found: list[FreeTime] = []
+    for event in rows:
+        since, paid_until, until = (
+            dt.datetime.fromisoformat(event.facts[name]) for name in ("since", "paid_until", "until")
+        )
+        found.append(FreeTime(since, int((until - paid_until).total_seconds()), until=event.at))
+    return found
+
+
+def given_within(invoice: Invoice, gifts: list[FreeTime]) -> FreeTime | None:
+    """The free days that fell into what this invoice paid for; they lengthen it and are never used time.
+
+    Several are put together, the earlier ones to the beginning of the last: before that nobody asks.
+    """
+    found: FreeTime | None = None
+    for gift in sorted(gifts, key=lambda gift: gift.since):
+        before = dt.timedelta(seconds=found.seconds if found else 0)
+        lines = [
+            line
+            for line in invoice.lines.all()
+            if line.starts_at <= gift.until and gift.since < line.ends_at + before
+        ]
+        if lines:
+            since = max(gift.since, min(line.starts_at for line in lines)) - before
+            found = FreeTime(since, gift.seconds + int(before.total_seconds()), gift.until)
+    return found
 
 
 def _credits() -> QuerySet[Instruction]:
@@ -208,14 +237,14 @@ def _credited(account: Account) -> dict[str, int]:
 
 def _runs_on(invoice: Invoice, gifts: list[FreeTime], at: dt.datetime) -> bool:
     """Whether it paid for time that is not over yet, free days included."""
-    gift = _given_within(invoice, gifts)
+    gift = given_within(invoice, gifts)
     longer = dt.timedelta(seconds=gift.seconds if gift else 0)
     return any(line.ends_at + longer > at for line in invoice.lines.all())
 
 
 def _paid_invoice(invoice: Invoice, gifts: list[FreeTime], credited: dict[str, int]) -> PaidInvoice:
     payment: Payment | None = next(iter(invoice.payments.all()), None)
-    gift = _given_within(invoice, gifts)
+    gift = given_within(invoice, gifts)
     plain = as_paid_invoice(
         invoice,
         payment=payment.provider_id if payment else "",

@@ -104,6 +104,11 @@ class Subscription(models.Model):
         return self.provider_id is None
 
     @property
+    def is_free_time(self) -> bool:
+        """Its end was moved: the provider says "trialing" then too, but whoever has paid is not on trial."""
+        return self.status == self.Status.TRIALING and self.first_paid_at is not None
+
+    @property
     def renews_at(self) -> dt.datetime | None:
         """When the next charge is due, or None when none will come."""
         if self.is_local or not self.is_live or self.cancel_at:

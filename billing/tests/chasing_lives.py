@@ -8,7 +8,8 @@ from accounts import clock as product_clock
 from accounts.audit import run_audit
 from accounts.models import Account
 from billing.models import DunningCase, Invoice, Subscription
-from billing.periods import end_of_date, local_date
+from billing.periods import add_local_days, end_of_date, local_date
+from billing.stripe_api import calling
 from billing.tests import grid
 from billing.tests.chasing import Happening, Job, failing_account, pass_days, the_case
 from billing.tests.worlds import TurnableClock, make_plan
@@ -33,6 +34,9 @@ PAID = [
     "account.active",
     "mail payment_recovered",
 ]
+#: Paid after days without access: the provider calls what lasts longer a trial.
+PAID_LATE = [*PAID, "charge.days_given_back", "subscription.free_time"]
+PAID_LATE.remove("subscription.active")
 #: The steps that are never two on one day.
 STEPS = ("dunning.attempted", "dunning.left_out", "account.frozen", "dunning.ended")
 #: Days on which beat is off: none, one, three, fourteen.
@@ -67,6 +71,9 @@ class Life:
     block_day: int = 7
     #: Whether a subscription is left.
     stays: bool = True
+    #: By how many days the next charge comes later, and how many days are lived.
+    later: int = 0
+    days: int = 18
 
 
 def live(
@@ -82,7 +89,7 @@ def live(
     account = failing_account(
         clock, life.decline, card=life.card, zone=zone, failed_at=failed_at, **life.terms
     )
-    last = max(18, *off) + 4 if off else 18
+    last = max(life.days, *off) + 4 if off else life.days
     days = pass_days(clock, account, last, off=off, beats=beats, then=life.then, also=also)
     account.refresh_from_db()
     return account, days
@@ -102,11 +109,26 @@ def check_life(life: Life, account: Account, days: Days, off: set[int]) -> Dunni
     assert case.block_at == end_of_date(day, account.time_zone)
     if life.state == "active":
         assert account.access_ends_at is None
+        check_next_charge(life, case)
     else:
         assert account.access_ends_at == case.block_at
     found = run_audit(at=product_clock.now())
     assert [f for f in found if f.count and f.invariant.code[0] in "TM"] == []
     return case
+
+
+def check_next_charge(life: Life, case: DunningCase) -> None:
+    """It comes when the period that was paid ends, or so many days later, here and at the provider."""
+    live = Subscription.objects.live().exclude(provider_id=None).filter(account=case.account).first()
+    if live is None:
+        return
+    assert case.invoice.period_end is not None
+    until = add_local_days(case.invoice.period_end, life.later, case.account.time_zone)
+    assert live.renews_at == until
+    with calling() as stripe:
+        there = stripe.v1.subscriptions.retrieve(str(live.provider_id))
+    assert there["items"].data[0].current_period_end == until.timestamp()
+    assert there.pause_collection is None
 
 
 def in_order(days: Days) -> Days:

@@ -26,6 +26,7 @@ from billing.tests.chasing_lives import (
     LEFT_OUT,
     OUTAGES,
     PAID,
+    PAID_LATE,
     Life,
     check_life,
     live,
@@ -155,9 +156,12 @@ LIVES = {
         {**EXHAUSTED, 11: [*ENDED, *DOWN]}, terms={"dunning_end": "free_plan"}, state="active", invoice="void"
     ),
     "paid late, after the block": Life(
-        {0: FIRST, 3: FAILED, 6: FAILED, 7: BLOCKED, 9: PAID}, {9: pay}, **PAYS
+        {0: FIRST, 3: FAILED, 6: FAILED, 7: BLOCKED, 9: PAID_LATE}, {9: pay}, later=2, **PAYS
     ),
-    "paid late, after the end": Life({**EXHAUSTED, 11: ENDED, 13: PAID}, {13: pay}, **PAYS),
+    "paid late, after the end": Life({**EXHAUSTED, 11: ENDED, 13: PAID_LATE}, {13: pay}, later=6, **PAYS),
+    "paid late, days before the renewal": Life(
+        {**EXHAUSTED, 11: ENDED, 25: PAID_LATE}, {25: pay}, later=18, days=36, **PAYS
+    ),
 }
 CELLS = grid.cells(list(LIVES), OUTAGES)
 

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from accounts.models import Terms
 from billing import dunning_rules as rules
 from billing.dunning_cases import rules_of
-from billing.dunning_rules import DAY, Choice, Step, access_ends, after_step, plan_steps
+from billing.dunning_rules import (
+    DAY,
+    Choice,
+    Step,
+    access_ends,
+    after_step,
+    days_given_back,
+    plan_steps,
+)
 
 pytestmark = pytest.mark.once
 
@@ -228,3 +236,66 @@ def test_dates_that_come_nearer_are_still_told_in_time(world, ahead):
     assert all(step.day >= floor for step in moved if step.is_harsh)
     assert all(a.day < b.day for a, b in itertools.pairwise(moved))
     assert [s.key for s in moved] == [s.key for s in plan]
+
+
+# --- Paid late -----------------------------------------------------------------------------------
+
+
+def given_back(closed, paid, *, at, renews, zone=ZONE):
+    """The rule with moments as days after noon of 11 March in Madrid."""
+    start = NOON - dt.timedelta(hours=1)
+
+    def moments(rows):
+        return [(start + a * DAY, start + b * DAY) for a, b in rows]
+
+    return days_given_back(
+        moments(closed), moments(paid), at=start + at * DAY, renews_at=start + renews * DAY, zone=zone
+    )
+
+
+MONTH, NEXT = (0, 31), (31, 61)
+
+
+@pytest.mark.parametrize(
+    ("closed", "paid", "at", "renews", "expected"),
+    [
+        ([(7.5, 8.4)], [MONTH], 8.4, 31, 0),  # less than a day
+        ([(7.5, 8.5)], [MONTH], 8.5, 31, 1),
+        ([(7.5, 8.6)], [MONTH], 8.6, 31, 2),  # rounded up
+        ([(7.5, 25)], [MONTH], 25, 31, 18),
+        ([], [MONTH], 25, 31, 0),
+        # Two invoices, access off for both at once: counted once, whichever is paid last.
+        ([(20, 45), (38, 47)], [MONTH, NEXT], 47, 61, 27),
+        ([(20, 47), (38, 45)], [MONTH, NEXT], 47, 61, 27),
+        ([(37, 40), (50, 55)], [MONTH, NEXT], 55, 61, 8),
+        # The next period was not billed: what is left of it is free already, and nobody is owed more.
+        ([(7.5, 32)], [MONTH], 32, 61, 0),
+        ([(7.5, 58)], [MONTH], 58, 61, 21),
+        # Written off: that period was never paid.
+        ([(7.5, 25)], [(-28, 0)], 25, 31, 0),
+    ],
+)
+def test_paid_late_the_next_charge_comes_later_by_the_paid_days_without_access(
+    closed, paid, at, renews, expected
+):
+    assert given_back(closed, paid, at=at, renews=renews) == expected
+
+
+@given(
+    st.floats(0, 30),
+    st.floats(0.01, 30),
+    st.sampled_from([(date, zone) for date in (60, 230, 0) for zone in ZONES]),
+)
+@settings(max_examples=300, deadline=None)
+def test_whoever_pays_late_has_every_day_that_is_paid_and_less_than_one_more(shut, off, where):
+    date, zone = where
+    start = NOON + date * DAY
+    end, closed = start + 31 * DAY, start + shut * DAY
+    back = min(closed + off * DAY, end)
+
+    days = days_given_back([(closed, back)], [(start, end)], at=back, renews_at=end, zone=zone)
+
+    wall = [moment.astimezone(ZoneInfo(zone)).replace(tzinfo=None) for moment in (closed, back)]
+    lost = max(wall[1] - wall[0], dt.timedelta())
+    assert days == 0 if lost < DAY else lost <= days * DAY < lost + DAY
+    assert days <= 31

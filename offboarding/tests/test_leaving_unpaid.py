@@ -1,15 +1,21 @@
 """Leaving while an invoice is unpaid, and being ended because it never was: by the clock, nothing extra."""
 
+import datetime as dt
+
 import pytest
 
 from accounts import clock as product_clock
 from accounts.events import By
 from accounts.models import Notice
-from accounts.tests.worlds import NOON, owner_of
+from accounts.tests.worlds import NOON, make_account, owner_of
+from billing.invoices import as_paid_invoice
 from billing.models import DunningAttempt, Invoice, Subscription
-from billing.tests.chasing import beat, failing_account, pass_days, the_case, the_invoice
+from billing.refund_rules import used_seconds
+from billing.tests.chasing import DAY, beat, failing_account, pass_days, the_case, the_invoice
+from billing.tests.test_chasing import paid_by
 from offboarding.completions import complete_due_cancellations
 from offboarding.declarations import declare_cancellation
+from offboarding.facts import FreeTime, given_within
 from offboarding.models import Cancellation, Closure
 from offboarding.withdrawals import withdraw_cancellation
 
@@ -71,6 +77,50 @@ def test_whoever_stays_after_all_finds_the_dates_as_they_were(noon):
     assert days[7] == ["mail block_soon", "account.frozen", "mail access_blocked"]
     case = the_case(account)
     assert (case.status, case.block_at, case.end_at) == ("open", before.block_at, before.end_at)
+
+
+@pytest.mark.parametrize(
+    ("day", "used"),
+    [
+        (26, dt.timedelta(days=8, hours=-2)),  # paid on day 25; 18 days without access
+        (48, dt.timedelta(days=30, hours=-2)),  # the last hours, long after the end on the invoice
+    ],
+)
+def test_whoever_paid_late_and_leaves_gets_back_what_is_left_of_the_days_that_were_paid(noon, day, used):
+    """Days without access are never used time, and no more comes back than was paid."""
+    account = failing_account(noon)
+    then = {25: lambda account: paid_by("page", account), day: lambda account: declare(account, "stop_now")}
+    pass_days(noon, account, day, then=then)
+
+    quote = Cancellation.objects.get().quote
+    whole = dt.timedelta(days=30)
+    assert abs(quote.amount - 2900 * (1 - used / whole)) <= 1
+    assert quote.amount <= the_invoice(account).amount_paid == 2900
+
+
+@pytest.mark.parametrize(
+    ("at", "used"), [(26, 8), (30, 12), (37, 12), (44, 12), (50, 18), (62, 30), (70, 30)]
+)
+def test_free_days_after_days_without_access_add_up(at, used):
+    """Off from day 7 to 25 of 30, then fourteen free days from day 30 on: the paid days end on day 62."""
+    account = make_account()
+    invoice = Invoice.objects.create(
+        account=account, provider_id="in_1", status="paid", paid_at=NOON, created_at=NOON, synced_at=NOON
+    )
+    line = invoice.lines.create(provider_id="il_1", net=2900, starts_at=NOON, ends_at=NOON + 30 * DAY)
+    off = FreeTime(NOON + 7 * DAY, 18 * 86400, until=NOON + 25 * DAY)
+    free = FreeTime(NOON + 30 * DAY, 14 * 86400, until=NOON + 30 * DAY)
+
+    gift = given_within(invoice, [free, off] if at >= 30 else [off])
+
+    since = int(gift.since.timestamp())
+    seconds = used_seconds(
+        as_paid_invoice(invoice, payment="", paid_cash=0, refunded=0, disputed=0).lines[0],
+        int((line.starts_at + at * DAY).timestamp()),
+        extension_seconds=gift.seconds,
+        extension_from=since,
+    )
+    assert seconds == used * 86400
 
 
 @pytest.mark.parametrize(("choice", "owed"), [("void", 0), ("used_part", 716), ("full", 2900)])
