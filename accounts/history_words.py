@@ -34,6 +34,10 @@ def _grace(facts: Facts) -> "StrOrPromise":
     return _("Something is to be settled; access stays on for now.")
 
 
+def _hold_over(facts: Facts) -> "StrOrPromise":
+    return _("The hold is over: %(reason)s.") if facts.get("reason") else _("The hold is over.")
+
+
 def register_words() -> None:
     """Called from `AppConfig.ready`."""
     role, before, after = (choice(fact, Member.Role) for fact in ("role", "before", "after"))
@@ -61,7 +65,7 @@ def register_words() -> None:
     register(
         "hold.placed", _("Everything is held until %(until)s: %(reason)s."), until=day("until"), reason=reason
     )
-    register("hold.ended", _("The hold is over."))
+    register("hold.ended", _hold_over, reason=choice("reason", Hold.Ended))
     register("member.invited", _("Someone was invited as %(role)s."), role=role)
     register("member.invitation_withdrawn", _("An invitation was withdrawn."))
     register("member.joined", _("%(person)s joined the team as %(role)s."), role=role)

@@ -94,9 +94,9 @@ def place_hold(
 
 
 @transaction.atomic
-def end_hold(hold: Hold, *, by: By, at: dt.datetime) -> None:
-    """Let the clock run again from now on."""
+def end_hold(hold: Hold, *, reason: str, by: By, at: dt.datetime) -> None:
+    """Let the clock run again from now on; why (`Hold.Ended`) is told in the history."""
     if not Hold.objects.open_at(at).filter(pk=hold.pk).update(ends_at=at):
         raise WrongState("This hold is over.")
-    record(hold.account, "hold.ended", by=by, at=at, subject=f"hold:{hold.public_id}")
+    record(hold.account, "hold.ended", by=by, at=at, subject=f"hold:{hold.public_id}", reason=reason)
     hold_changed.send(Account, account=hold.account, at=at)

@@ -28,6 +28,7 @@ from accounts.errors import WrongState
 from accounts.events import By
 from accounts.models import Account
 from accounts.templatetags.terms_format import day, format_money
+from billing import dunning_attempts
 from billing.admin_prices import PlanPrices
 from billing.charges import Why, can_move_charge, move_charge, postponed, preview_postponed
 from billing.declines import explain_decline
@@ -123,8 +124,14 @@ class IncomingAdmin(ReadOnlyAdmin[Incoming]):
     exclude = ("lease_token", "lease_until")
 
 
+class TryForm(forms.Form):
+    """Why it is tried out of turn."""
+
+    reason = forms.ChoiceField(label=_("Why?"), choices=dunning_attempts.Why.choices)
+
+
 def _retry_now(case: DunningCase, by: By, at: dt.datetime, answers: dict[str, Any]) -> None:
-    retry_now(case, by=by, at=at)
+    retry_now(case, reason=answers["reason"], by=by, at=at)
 
 
 def _write_off(case: DunningCase, by: By, at: dt.datetime, answers: dict[str, Any]) -> None:
@@ -152,6 +159,7 @@ class DunningCaseAdmin(ActsAdmin[DunningCase]):
             do=_retry_now,
             done=_("It is being tried. What comes of it is on this page in a moment."),
             undo=_("What is charged can only be given back as a refund."),
+            form=TryForm,
             is_rehearsed=True,
         ),
         Act(
@@ -440,14 +448,18 @@ class SubscriptionAdmin(ActsAdmin[Subscription]):
             form.add_error(
                 "days", gettext("From 1 to %(days)d, say the terms of this account.") % {"days": most}
             )
-            context = {"act": act, "row": row, "form": form, "back": back}
+            context = {"act": act, "row": self.name_of(row), "form": form, "back": back}
             return self.page(request, "admin/desk/ask.html", act.title, **context)
         except (StripeUnavailable, StripeThrottled, StripeForbidden, StripeRefused):
             messages.error(request, _("Stripe does not answer. Nothing was done."))
             return redirect(back)
         timezone.activate(row.account.zone)
-        context = {"act": act, "row": row, "form": form, "back": back, "moved": moved}
+        context = {"act": act, "row": self.name_of(row), "form": form, "back": back, "moved": moved}
         return self.page(request, "admin/desk/postpone.html", act.title, **context)
+
+    def name_of(self, row: Subscription) -> str:
+        """Not the provider's number, which tells a reader nothing."""
+        return f"{row.account} · {row.plan.name}"
 
     list_display = ("__str__", "account", "plan", "status", "period_end", "cancel_at")
     list_filter = ("status", "plan")

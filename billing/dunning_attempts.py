@@ -4,9 +4,11 @@ import datetime as dt
 import secrets
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Max, TextChoices
+from django.utils.translation import gettext_lazy as _
 
 from accounts.doorbell import ring
 from accounts.errors import WrongState
@@ -19,6 +21,15 @@ from billing.instructions import instruct
 from billing.models import Customer, DunningAttempt, DunningCase, Instruction, Invoice
 
 Outcome = DunningAttempt.Outcome
+
+
+class Why(TextChoices):
+    """Why support tries a card out of turn; told in the history."""
+
+    ASKED = "asked", _("it was asked for")
+    FUNDS = "funds", _("there is money on it again")
+    BANK = "bank", _("the bank has cleared the way")
+    OTHER = "other", _("something else")
 
 
 def why_not(case: DunningCase, card_id: str, tries: int) -> str:
@@ -45,10 +56,11 @@ def tries_of(cards: Iterable[str], *, at: dt.datetime) -> Counter[str]:
 
 
 @transaction.atomic
-def attempt_cases(cases: Sequence[DunningCase], *, by: By, at: dt.datetime) -> int:
+def attempt_cases(cases: Sequence[DunningCase], *, by: By, at: dt.datetime, **why: Any) -> int:
     """Charge the card on file of each of these accounts, or note why not; in a few statements for all.
 
-    What is left out is told on its day all the same. The call itself is made by the outbox.
+    What is left out is told on its day all the same. The call itself is made by the outbox. `why` are
+    facts for the history of those that are tried.
     """
     found = Customer.objects.filter(account__in={case.account_id for case in cases}, deleted_at=None)
     cards = dict(found.values_list("account_id", "card_id"))
@@ -64,7 +76,8 @@ def attempt_cases(cases: Sequence[DunningCase], *, by: By, at: dt.datetime) -> i
         row = DunningAttempt(case=case, at=at, day=day, outcome=outcome, reason=reason[:60], card_id=card)
         rows.append(row)
         (left_out if reason else sent).append(row)
-    _instruct_all(sent, by=by, at=at)
+    _instruct_all(sent, at=at)
+    _record(sent, "dunning.attempted", by=by, at=at, **why)
     DunningAttempt.objects.bulk_create(rows, ignore_conflicts=True)
     _record(left_out, "dunning.left_out", by=by, at=at)
     for row in left_out:
@@ -72,7 +85,7 @@ def attempt_cases(cases: Sequence[DunningCase], *, by: By, at: dt.datetime) -> i
     return len(rows)
 
 
-def _instruct_all(rows: Sequence[DunningAttempt], *, by: By, at: dt.datetime) -> None:
+def _instruct_all(rows: Sequence[DunningAttempt], *, at: dt.datetime) -> None:
     """What `instruct` does, for many: the newest version about each invoice's payment."""
     subjects = [f"pay:{row.case.invoice.provider_id}" for row in rows]
     earlier = Instruction.objects.filter(subject__in=subjects)
@@ -93,15 +106,14 @@ def _instruct_all(rows: Sequence[DunningAttempt], *, by: By, at: dt.datetime) ->
     ]
     for row, instruction in zip(rows, Instruction.objects.bulk_create(made), strict=True):
         row.instruction = instruction
-    _record(rows, "dunning.attempted", by=by, at=at)
     if made:
         ring("billing.send_instructions")
 
 
-def _record(rows: Sequence[DunningAttempt], kind: str, *, by: By, at: dt.datetime) -> None:
+def _record(rows: Sequence[DunningAttempt], kind: str, *, by: By, at: dt.datetime, **facts: Any) -> None:
     """One line of history for each account."""
     refs = {row.case.account_id: row.case.ref for row in reversed(rows)}
-    record_many(list(refs), kind, by=by, at=at, subjects=refs)
+    record_many(list(refs), kind, by=by, at=at, subjects=refs, **facts)
 
 
 # --- Out of turn ---------------------------------------------------------------------------------
@@ -120,13 +132,13 @@ def can_retry_now(case: DunningCase, *, at: dt.datetime) -> bool:
 
 
 @transaction.atomic
-def retry_now(case: DunningCase, *, by: By, at: dt.datetime) -> None:
-    """One attempt at once, beside the plan, which it does not move."""
+def retry_now(case: DunningCase, *, reason: str, by: By, at: dt.datetime) -> None:
+    """One attempt at once, beside the plan, which it does not move; why (`Why`) is told in the history."""
     Account.objects.select_for_update().get(pk=case.account_id)
     case = DunningCase.objects.select_related("account", "invoice").get(pk=case.pk)
     if not can_retry_now(case, at=at):
         raise WrongState("This card cannot be tried now.")
-    attempt_cases([case], by=by, at=at)
+    attempt_cases([case], by=by, at=at, reason=reason)
     DunningCase.objects.filter(pk=case.pk).update(last_step_on=dunning_day(at, case.account.time_zone))
 
 

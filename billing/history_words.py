@@ -8,6 +8,7 @@ from django.utils.translation import ngettext
 from accounts.history import Facts, Formatter, choice, day, moment, money, number, phrase, register
 from accounts.models import Terms
 from billing.declines import explain_decline
+from billing.dunning_attempts import Why
 from billing.dunning_late import GIVEN_BACK
 from billing.models import Plan, PlannedPrice, TrialExtension
 
@@ -189,6 +190,12 @@ def _register_refunds() -> None:
     register("refund.abandoned", _("The refund of %(amount)s was given up."), amount=amount)
 
 
+def _attempted(facts: Facts) -> "StrOrPromise":
+    if facts.get("reason"):
+        return _("Support had the card on file tried again: %(reason)s.")
+    return _("The card on file is tried again.")
+
+
 def _register_dunning() -> None:
     register(
         "dunning.opened",
@@ -196,7 +203,7 @@ def _register_dunning() -> None:
         until=moment("until"),
         reason=_decline("decline"),
     )
-    register("dunning.attempted", _("The card on file is tried again."))
+    register("dunning.attempted", _attempted, reason=choice("reason", Why))
     register("dunning.left_out", _("The card on file was not tried again: it would be refused."))
     register("dunning.chosen", _("%(day)s was chosen for the next attempt."), day=day("day"))
     register("dunning.told_late", _("A mail had not left in time, so the dates were moved."))

@@ -310,7 +310,7 @@ def _close(
         raise WrongState("This request was answered already, or is not needed any more.")
     record(request.account, event, by=by, at=at, subject=f"request:{request.public_id}")
     if request.hold is not None and request.hold.ends_at > at:
-        holds.end_hold(request.hold, by=by, at=at)
+        holds.end_hold(request.hold, reason=Hold.Ended.ANSWERED, by=by, at=at)
 
 
 def lapse_requests(*, at: dt.datetime) -> int:

@@ -196,6 +196,11 @@ class ActsAdmin(ReadOnlyAdmin[M]):
             if request.user.has_perm(act.permission) and act.can(row, at)
         ]
 
+    def name_of(self, row: M) -> str:
+        """How the pages of its acts name a row: whose it is, and what."""
+        account = getattr(row, "account", None)
+        return f"{account} · {row}" if account else str(row)
+
     def act_url(self, row: M, code: str) -> str:
         """Where the question of this act is asked."""
         return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_act", args=[row.pk, code])
@@ -218,7 +223,7 @@ class ActsAdmin(ReadOnlyAdmin[M]):
     def _ask_and_do(self, request: HttpRequest, act: Act[M], row: M) -> HttpResponse:
         form = act.form(request.POST if request.method == "POST" else None)
         back = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[row.pk])
-        context: dict[str, Any] = {"act": act, "row": row, "form": form, "back": back}
+        context: dict[str, Any] = {"act": act, "row": self.name_of(row), "form": form, "back": back}
         account = row if isinstance(row, Account) else getattr(row, "account", None)
         timezone.activate(account.zone if account else settings.COMPANY_TIME_ZONE)
         if request.method == "POST" and form.is_valid():

@@ -18,6 +18,8 @@ from accounts.templatetags.terms_format import moment
 
 #: Asking for more time puts a hold on by itself; staff do not choose that.
 REASONS = [choice for choice in Hold.Reason.choices if choice[0] != Hold.Reason.REQUEST]
+#: Answering the request ends its hold by itself.
+ENDED = [choice for choice in Hold.Ended.choices if choice[0] != Hold.Ended.ANSWERED]
 
 
 class HoldForm(forms.Form):
@@ -35,6 +37,12 @@ class HoldForm(forms.Form):
         max_length=500,
         required=False,
     )
+
+
+class EndForm(forms.Form):
+    """Why the clock runs again before its time."""
+
+    reason = forms.ChoiceField(label=_("Why?"), choices=ENDED)
 
 
 def end_of_day(account: Account, day: dt.date) -> dt.datetime:
@@ -64,7 +72,7 @@ def _place(account: Account, by: By, at: dt.datetime, answers: dict[str, Any]) -
 
 
 def _end(hold: Hold, by: By, at: dt.datetime, answers: dict[str, Any]) -> None:
-    holds.end_hold(hold, by=by, at=at)
+    holds.end_hold(hold, reason=answers["reason"], by=by, at=at)
 
 
 AccountAdmin.add_act(
@@ -104,6 +112,10 @@ class HoldAdmin(ActsAdmin[Hold]):
             do=_end,
             done=_("The clock runs again."),
             undo=_("Another hold can be placed on the account’s page."),
+            form=EndForm,
             is_rehearsed=True,
         ),
     )
+
+    def name_of(self, row: Hold) -> str:
+        return str(row.account)

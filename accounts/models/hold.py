@@ -31,6 +31,15 @@ class Hold(models.Model):
         DISPUTE = "dispute", _("they dispute a charge")
         REQUEST = "request", _("they asked for more time")
 
+    class Ended(models.TextChoices):
+        """Why one is ended before its time; told in the history."""
+
+        SETTLED = "settled", _("the matter is settled")
+        ASKED = "asked", _("it was asked for")
+        MISTAKE = "mistake", _("it was placed by mistake")
+        ANSWERED = "answered", _("the request for more time was answered")
+        OTHER = "other", _("something else")
+
     public_id = models.CharField(max_length=26, unique=True, default=new_id, editable=False)
     account = models.ForeignKey("accounts.Account", models.CASCADE, related_name="holds", db_index=False)
     reason = models.CharField(_("reason"), max_length=12, choices=Reason)

@@ -29,7 +29,7 @@ def test_a_hold_is_told_in_the_history_and_to_whoever_counts_days():
     hold_changed.connect(listener)
     account = make_account()
     placed = hold(account)
-    end_hold(placed, by=SYSTEM, at=NOON + DAY)
+    end_hold(placed, reason="asked", by=SYSTEM, at=NOON + DAY)
 
     assert heard == [(account.pk, NOON), (account.pk, NOON + DAY)]
     assert list(Event.objects.values_list("kind", flat=True)) == ["hold.placed", "hold.ended"]
@@ -55,7 +55,7 @@ def test_one_hold_at_a_time_and_none_beyond_the_terms():
 def test_a_hold_that_is_over_cannot_be_ended_again_nor_run_backwards():
     placed = hold(make_account())
     with pytest.raises(WrongState):
-        end_hold(placed, by=SYSTEM, at=NOON + 3 * DAY)
+        end_hold(placed, reason="asked", by=SYSTEM, at=NOON + 3 * DAY)
     with pytest.raises(IntegrityError):
         Hold.objects.filter(pk=placed.pk).update(ends_at=NOON - DAY)
 

@@ -195,7 +195,7 @@ def test_a_hold_keeps_reminders_back_and_its_end_lets_them_go(post):
 
     assert send_due_notices(at=NOON) == 0
     assert ended("held") == ("owed", "held")
-    end_hold(hold, by=by, at=NOON + DAY)
+    end_hold(hold, reason="asked", by=by, at=NOON + DAY)
     assert send_due_notices(at=NOON + DAY) == 1
 
 

@@ -189,7 +189,7 @@ def paid_by(way, account, browser=None):
         with calling() as stripe:
             stripe.v1.invoices.pay(invoice.provider_id, options=keyed(f"there-{account.pk}"))
     elif way == "staff":
-        retry_now(the_case(account), by=By("staff"), at=at)
+        retry_now(the_case(account), reason="asked", by=By("staff"), at=at)
     elif way == "outside":
         from billing.stripe_api import calling, keyed
 

@@ -84,7 +84,7 @@ def hold(days):
 
 def release(account):
     now = product_clock.now()
-    end_hold(open_hold(account, at=now), by=By("staff"), at=now)
+    end_hold(open_hold(account, at=now), reason="asked", by=By("staff"), at=now)
 
 
 EXHAUSTED = {0: FIRST, 3: FAILED, 6: FAILED, 7: BLOCKED, 10: FAILED}

@@ -7,9 +7,10 @@ from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import reverse
 
-from accounts.events import By
+from accounts.events import SYSTEM, By
+from accounts.history import in_words
 from accounts.holds import place_hold
-from accounts.models import Notice
+from accounts.models import Event, Notice
 from accounts.tests.worlds import PASSWORD, make_account, make_user
 from billing.models import Subscription
 from billing.tests.chasing import bank_says, failing_account, pass_days, the_case, the_invoice
@@ -41,14 +42,32 @@ def test_support_sees_the_queue_and_has_the_card_tried(noon, desk):
         b"Try the card now" in desk.get(reverse("admin:billing_dunningcase_change", args=[case.pk])).content
     )
     assert desk.get(reverse("admin:billing_dunningcase_changelist") + "?status=open").status_code == 200
-    asked = desk.post(act("dunningcase", case, "retry")).content.decode()
+    assert "This field is required" in desk.post(act("dunningcase", case, "retry")).content.decode()
+    asked = desk.post(act("dunningcase", case, "retry"), {"reason": "funds"}).content.decode()
     assert "attempt to charge an unpaid invoice: €29.00" in asked
     assert not case.attempts.exists()
-    assert desk.post(act("dunningcase", case, "retry"), {"confirmed": "yes"}).status_code == 302
+    why = {"reason": "funds", "confirmed": "yes"}
+    assert desk.post(act("dunningcase", case, "retry"), why).status_code == 302
     run_worker()
 
     account.refresh_from_db()
     assert (the_case(account).status, account.state) == ("paid", "active")
+    tried = Event.objects.filter(kind="dunning.attempted").last()
+    assert (tried.actor, tried.facts) == ("staff", {"reason": "funds"})
+    assert in_words(tried) == "Support had the card on file tried again: there is money on it again."
+
+
+def test_a_hold_is_ended_early_with_a_reason(noon, desk):
+    account = failing_account(noon)
+    hold = place_hold(
+        account, reason="promise", until=noon.now() + dt.timedelta(days=3), by=SYSTEM, at=noon.now()
+    )
+    end = reverse("admin:accounts_hold_act", args=[hold.pk, "end"])
+
+    assert desk.post(end, {"confirmed": "yes"}).status_code == 200
+    assert desk.post(end, {"reason": "settled", "confirmed": "yes"}).status_code == 302
+    ended = Event.objects.get(kind="hold.ended")
+    assert (ended.actor, in_words(ended)) == ("staff", "The hold is over: the matter is settled.")
 
 
 def test_support_writes_off_with_a_reason(noon, desk):
@@ -82,6 +101,8 @@ def test_support_moves_the_next_charge_and_sees_before_what_it_means(noon, desk)
 
     page = desk.post(url, {"days": "10", "reason": "asked"}).content.decode()
     assert "€29.00" in page
+    assert f"{account.name} · {row.plan.name}" in page
+    assert f"<h2>Move the next charge: {row.provider_id}" not in page
     assert Subscription.objects.get(pk=row.pk).period_end == row.period_end
     desk.post(url, {"days": "10", "reason": "asked", "confirmed": "yes"})
     run_worker()

@@ -190,7 +190,7 @@ def test_a_hold_in_grace_that_ends_early_gives_back_what_was_not_used():
     hold(trial, END + 4 * DAY, END + 18 * DAY)
     account = refreshed(trial).account
     held_until = account.access_ends_at
-    end_hold(open_hold(account, at=END + 11 * DAY), by=By("staff"), at=END + 11 * DAY)
+    end_hold(open_hold(account, at=END + 11 * DAY), reason="asked", by=By("staff"), at=END + 11 * DAY)
     live_on(END + 60 * DAY, since=END + 11 * DAY)
 
     assert local_date(held_until, "Europe/Madrid") == local_date(END, "Europe/Madrid") + 25 * DAY
