@@ -39,6 +39,7 @@ def leaving_facts(account: Account, member: Member, at: dt.datetime) -> dict[str
         "billing": billing_words(cancellation),
         "renews": renews_otherwise(cancellation.quote),
         "title": wording.title_of(cancellation.quote),
+        "of_itself": wording.of_itself(cancellation.via),
         "receipt": receipts.receipt_path(cancellation),
     }
 

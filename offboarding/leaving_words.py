@@ -1,9 +1,14 @@
 """What leaving records, in words."""
 
+from typing import TYPE_CHECKING
+
 from django.utils.translation import gettext_lazy as _
 
 from accounts.history import Facts, day, moment, money, phrase, register
 from offboarding.models import ExitReason
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrOrPromise as StrOrPromise
 
 ACTS = {
     "stop_renewing": _("stop renewing"),
@@ -34,11 +39,19 @@ def _act(facts: Facts) -> str:
     return str(ACTS.get(str(facts.get("act") or facts.get("ending")), _("something else")))
 
 
+def _received(facts: Facts) -> "StrOrPromise":
+    return {
+        "unpaid": _("An invoice was not paid: it ends by itself. Last moment of access: %(until)s."),
+        "untold": _("No mail about the next charge arrived: it ends. Last moment of access: %(until)s."),
+        "provider": _("Cancelled at the payment provider. Last moment of access: %(until)s."),
+    }.get(str(facts.get("via")), _("Cancellation received (%(ending)s). Last moment of access: %(until)s."))
+
+
 def register_words() -> None:
     """Called from `AppConfig.ready`."""
     register(
         "cancellation.received",
-        _("Cancellation received (%(ending)s). Last moment of access: %(until)s."),
+        _received,
         ending=_act,
         until=moment("until"),
     )

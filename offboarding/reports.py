@@ -58,7 +58,14 @@ def _what_applies() -> list[Column]:
             Code("ending"),
         ),
         Column("state", _("received, scheduled, completed, or withdrawn (they stayed)."), Code("status")),
-        Column("via", _("self (the customer), staff (for a caller), provider."), Code("via")),
+        Column(
+            "via",
+            _(
+                "self (the customer), staff (for a caller), provider; by itself: unpaid (an invoice was not "
+                "paid), untold (no mail about the next charge arrived)."
+            ),
+            Code("via"),
+        ),
         Column(
             "caller_identified", _("How the caller was identified, as a code."), Code("caller_identified")
         ),

@@ -125,6 +125,7 @@ def about_cancellation(
         "is_data_only": quote.facts["start"] == Start.ENDED,
         "quote": quote,
         "title": wording.title_of(quote),
+        "of_itself": wording.of_itself(cancellation.via),
         "lines": wording.explain(quote),
         "why_none": wording.why_none(quote),
         "receipt": receipts.receipt_path(cancellation),

@@ -10,7 +10,7 @@ from accounts.errors import WrongState
 from accounts.events import By
 from accounts.models import Event
 from accounts.views import form_page
-from offboarding import receipts
+from offboarding import receipts, wording
 from offboarding.dates import renews_otherwise
 from offboarding.standing import read_standing
 from offboarding.views import about_cancellation
@@ -52,6 +52,7 @@ def undo(request: HttpRequest, token: str) -> HttpResponse:
         "standing": read_standing(cancellation, at=at),
         "done": done,
         "renews": renews_otherwise(cancellation.quote),
+        "of_itself": wording.of_itself(cancellation.via),
         "receipt": receipts.receipt_path(cancellation),
     }
     return _private(render(request, "leaving/undo.html", context))

@@ -302,6 +302,18 @@ def title_of(quote: Quote) -> str:
     return _(TITLES[act_of_quote(quote)])
 
 
+def of_itself(via: str) -> str:
+    """Why it ends though nobody declared it here (`Cancellation.Via`); empty where somebody did."""
+    return {
+        "unpaid": _("An invoice was not paid, so the subscription ended by itself."),
+        "untold": _(
+            "None of our mails about the next charge arrived. Nothing is charged without being announced, so "
+            "it ends by itself."
+        ),
+        "provider": _("It was cancelled at the payment provider."),
+    }.get(via, "")
+
+
 def still_open(later: LaterRefund) -> str:
     """A refund that stopping the renewal leaves to be chosen."""
     return _("%(amount)s can still come back to you: choose another way to leave until %(moment)s.") % {

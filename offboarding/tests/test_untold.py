@@ -4,8 +4,10 @@ import datetime as dt
 
 import pytest
 from django.core import mail
+from django.test import Client
 
 from accounts.events import By
+from accounts.history import in_words
 from accounts.models import Event, Notice
 from accounts.suppression import lift_suppression, suppress_address
 from accounts.tests.worlds import NOON, make_account, owner_of
@@ -14,6 +16,8 @@ from billing.tests.worlds import advance, control, make_plan, make_subscription,
 from billing.trial_sweep import run_trials
 from offboarding.completions import complete_due_cancellations
 from offboarding.models import Cancellation
+from offboarding.receipts import receipt_path
+from offboarding.tests.situations import words
 from offboarding.withdrawals import withdraw_cancellation
 
 pytestmark = [pytest.mark.django_db, pytest.mark.once]
@@ -70,9 +74,14 @@ def test_it_is_kept_by_whoever_sees_it_in_time_and_the_mail_says_why(noon):
     lift_suppression(account, owner.email, reason="repaired", by=By("staff"), at=noon.now())
     run_worker()
     said = " ".join(mail.outbox[-1].body.split())
+    receipt = words(Client().get(receipt_path(Cancellation.objects.get())))
+    received = in_words(Event.objects.get(kind="cancellation.received"))
     withdraw_cancellation(Cancellation.objects.get(), by=By.customer(owner), at=noon.now())
     run_worker()
     trial.refresh_from_db()
 
     assert "none of our mails about the next charge has arrived" in said
+    assert "None of our mails about the next charge arrived." in receipt
+    assert "What was chosen" not in receipt
+    assert received.startswith("No mail about the next charge arrived: it ends.")
     assert (trial.cancel_at, trial.status) == (None, "trialing")
