@@ -37,7 +37,7 @@ def problem(status: int, code: str, title: str, detail: str, **more: Any) -> Jso
 def why_off(reason: str) -> str:
     """The reason of a decision in a sentence without dates."""
     return {
-        "frozen": _("Access to this account is off until it is paid or a plan is chosen."),
+        "frozen": _("Access to this account is off. At the payment address a person gets it back."),
         "closed": _("This account was closed."),
     }.get(reason, _("Access to this account has ended."))
 

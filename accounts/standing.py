@@ -29,11 +29,7 @@ def standing(account: Account, *, at: dt.datetime) -> Standing:
     if access.reason == "ended":
         return Standing(_("ended"), "warn", _("Access ended on %(since)s.") % {"since": since})
     if account.state == Account.State.FROZEN:
-        return Standing(
-            _("frozen"),
-            "danger",
-            _("Access is off and nothing of yours is lost. It is back the moment you pay or choose a plan."),
-        )
+        return Standing(_("frozen"), "danger", _("Access is off and nothing of yours is lost."))
     closed = terms_format.day(account.closed_at)
     return Standing(_("closed"), "info", _("This account was closed on %(day)s.") % {"day": closed})
 
@@ -58,4 +54,5 @@ def _grace(account: Account) -> tuple[str, str, str]:
     """A payment or a choice is missing before access ends; without an end nothing has to be done."""
     if account.access_ends_at is None:
         return _("still on"), "warn", _("Everything is still on.")
-    return _("action needed"), "warn", _("A payment or the choice of a plan is missing.")
+    text = _("Everything is still on; only a payment or the choice of a plan is missing.")
+    return _("still on"), "warn", text

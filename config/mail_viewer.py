@@ -12,6 +12,7 @@ from pathlib import Path
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.clickjacking import xframe_options_sameorigin
@@ -102,6 +103,7 @@ def messages(request: HttpRequest) -> HttpResponse:
             found.append(mail)
         if len(found) == SHOWN:
             break
+    timezone.activate(settings.COMPANY_TIME_ZONE)  # as on the page of the clock
     return render(request, "demo/mail.html", {"mails": found, "to": to})
 
 
@@ -110,6 +112,7 @@ def messages(request: HttpRequest) -> HttpResponse:
 def message(request: HttpRequest, number: str) -> HttpResponse:
     """One mail: its headers, the HTML part in a frame without rights, the text part below."""
     mail = _one(number)
+    timezone.activate(settings.COMPANY_TIME_ZONE)
     parts = {"text": mail.body("plain"), "has_html": bool(mail.body("html"))}
     return render(request, "demo/message.html", {"mail": mail, **parts})
 
