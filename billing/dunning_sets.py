@@ -9,7 +9,7 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Exists, QuerySet
 
 from accounts import sets
 from accounts.doorbell import ring
@@ -63,13 +63,15 @@ def go_on(taken: Sequence[int], step: str, *, at: dt.datetime, **same: Any) -> i
     )
 
 
-def take_plain_blocks(cases: QuerySet[DunningCase], *, at: dt.datetime) -> list[int]:
+def take_plain_blocks(held: QuerySet[DunningCase], told: Exists, *, at: dt.datetime) -> list[int]:
     """Freeze, write history and what is left, and owe the mail, in one statement of PostgreSQL.
 
-    `cases` are due, told, and their accounts are held. Returns the accounts that were open until now.
+    `held` are due and their accounts are held; of these, those that were `told`. Returns the accounts that
+    were open until now.
     """
-    assigned, (left, left_params) = left_after_step(cases, at=at, blocked_at=at)
-    chosen, chosen_params = _chosen(cases)
+    sets.look_up_by_key()
+    assigned, (left, left_params) = left_after_step(held, at=at, blocked_at=at)
+    chosen, chosen_params = _chosen(held.filter(told))
     facts = {"reason": "unpaid"}
     row = Event(kind="account.frozen", actor=SYSTEM.actor, actor_ref=SYSTEM.ref, facts=facts, at=at)
     event, event_params = sets.insert_select(row, NUMBERED, ("FROM account", []))

@@ -84,7 +84,7 @@ def _attempt(chunk: Sequence[int], *, at: dt.datetime) -> int:
 def _block(chunk: Sequence[int], *, at: dt.datetime) -> int:
     """Access has ended by its date; the state follows, and it is told."""
     held = _hold(chunk, NextStep.BLOCK, at=at)
-    plain = take_plain_blocks(held.filter(_told(at)), at=at) if connection.vendor == "postgresql" else []
+    plain = take_plain_blocks(held, _told(at), at=at) if connection.vendor == "postgresql" else []
     return len(plain) + (_block_any(held, at=at) if len(plain) < len(chunk) else 0)
 
 

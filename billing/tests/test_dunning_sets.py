@@ -62,7 +62,7 @@ def sweep_twice():
 def test_the_end_of_access_in_one_statement_is_the_one_step_by_step(monkeypatch):
     make_world()
     before, swept = left_behind(lambda: None), left_behind(sweep_twice)
-    monkeypatch.setattr(dunning_sweep, "take_plain_blocks", lambda cases, *, at: [])
+    monkeypatch.setattr(dunning_sweep, "take_plain_blocks", lambda held, told, *, at: [])
 
     assert swept == left_behind(sweep_twice) != before
     assert sum("'state': 'frozen'" in row for row in swept[0]) == 10
@@ -102,11 +102,11 @@ def test_nobody_can_pay_between_the_look_and_the_freeze(monkeypatch):
             found.append("busy")
         connection.close()
 
-    def pay_first(cases, *, at):
+    def pay_first(held, told, *, at):
         payer = threading.Thread(target=pay)
         payer.start()
         payer.join()
-        return take(cases, at=at)
+        return take(held, told, at=at)
 
     monkeypatch.setattr(dunning_sweep, "take_plain_blocks", pay_first)
 
