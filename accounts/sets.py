@@ -107,8 +107,13 @@ def _table(types: Mapping[str, str], values: Sequence[Sequence[Any]]) -> Sql:
 def keys(ids: Sequence[int]) -> RawSQL:
     """These keys for an `__in`, as one parameter however many they are."""
     if connection.vendor == "postgresql":
-        return RawSQL("SELECT unnest(%s::bigint[])", [list(ids)])
+        return RawSQL("SELECT unnest(%s::bigint[])", [array(ids)])
     return RawSQL("SELECT value FROM json_each(%s)", [as_json(list(ids))])
+
+
+def array(ids: Iterable[int]) -> str:
+    """These keys as PostgreSQL reads a bigint[]; the driver would look at each of them in a list."""
+    return f"{{{','.join(map(str, ids))}}}"
 
 
 def insert_select(row: Model, columns: Mapping[str, str], source: Sql, *, conflict: str = "") -> Sql:

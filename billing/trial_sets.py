@@ -99,7 +99,7 @@ def _plain(ids: Sequence[int], way: Way, at: dt.datetime) -> Part:
                AND CASE WHEN %s = '' THEN count(*) = 1 ELSE bool_or(step.kind = %s) END
         ) AS due
     )"""  # noqa: S608
-    return "plain", sql, [list(ids), at, way.kinds, way.led_by, at, way.led_by, way.led_by]
+    return "plain", sql, [sets.array(ids), at, way.kinds, way.led_by, at, way.led_by, way.led_by]
 
 
 def _taken(way: Way, at: dt.datetime) -> Part:
