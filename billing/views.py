@@ -33,7 +33,7 @@ def billing_overview(request: AccountRequest) -> HttpResponse:
         "account": account,
         "member": member,
         "at": at,
-        "coming": list(billing_to_come(account, member, at)),
+        "coming": sorted(billing_to_come(account, member, at), key=lambda entry: entry.at),
         "invoices": list_invoices(account, size=RECENT).rows,
         **(plan_facts(account, member, at) or {}),
     }

@@ -26,6 +26,7 @@ from accounts.scope import AccountRequest, account_page
 from accounts.views import form_page
 from billing import checkout
 from billing.declines import explain_decline, wants_customer
+from billing.dunning_attempts import why_not
 from billing.dunning_cases import case_of, choose_day, days_to_choose
 from billing.dunning_notices import about_case
 from billing.invoices import issued
@@ -52,12 +53,21 @@ def choose(request: AccountRequest, invoice_id: str) -> HttpResponse:
         except WrongState:
             messages.warning(request, _("That has changed in the meantime. This is how it stands now."))
         else:
-            messages.success(
-                request, _("Noted. We try your card on that day, and a mail says the new dates.")
-            )
+            if _is_tried(case):
+                messages.success(
+                    request, _("Noted. We try your card on that day, and a mail says the new dates.")
+                )
+            else:
+                messages.success(request, _("Noted. A mail says the new dates."))
         return redirect("choose_day", request.account.public_id, invoice_id)
     context = about_case(case, at=at) | {"tab": "billing", "account": request.account, "days": days}
-    return render(request, "billing/choose_day.html", context)
+    return render(request, "billing/choose_day.html", context | {"is_tried": _is_tried(case)})
+
+
+def _is_tried(case: DunningCase) -> bool:
+    """Whether the card on file would be tried: not one that was refused for good or wants its owner."""
+    card = Customer.objects.filter(account=case.account_id, deleted_at=None).values_list("card_id", flat=True)
+    return not why_not(case, card.first() or "", 0)
 
 
 def _day(posted: str, days: list[dt.date]) -> dt.date | None:

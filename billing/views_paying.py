@@ -24,7 +24,7 @@ from billing import checkout
 from billing.arrival import Arrival, what_arrived
 from billing.cards import start_card
 from billing.checkout import Checkout, PayOutcome
-from billing.declines import explain_decline
+from billing.declines import explain_decline, wants_customer
 from billing.invoices import issued
 from billing.models import Customer, Invoice, Plan
 from billing.plan_choice import price_words
@@ -140,7 +140,13 @@ def invoice_pay(request: AccountRequest, invoice_id: str) -> HttpResponse:
         currency=found.currency,
     )
     case = getattr(found, "dunning_case", None)
-    context = {"invoice": found, "case": case, "customer": _customer(request), "form": form}
+    context = {
+        "invoice": found,
+        "case": case,
+        "wants_customer": case is not None and wants_customer(case.decline),
+        "customer": _customer(request),
+        "form": form,
+    }
     return render(request, "billing/invoice_pay.html", _page(request) | context)
 
 
