@@ -54,5 +54,5 @@ def _grace(account: Account) -> tuple[str, str, str]:
     """A payment or a choice is missing before access ends; without an end nothing has to be done."""
     if account.access_ends_at is None:
         return _("still on"), "warn", _("Everything is still on.")
-    text = _("Everything is still on; only a payment or the choice of a plan is missing.")
+    text = _("Everything is still on, and one thing is to be settled.")
     return _("still on"), "warn", text

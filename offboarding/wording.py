@@ -273,7 +273,7 @@ def _undo(outcome: Outcome, facts: Situation) -> str:
         return _("Coming back later is one click")
     if outcome.undo_until is not None:
         return _("Yes, until %(moment)s") % {"moment": moment(outcome.undo_until)}
-    if facts.start == Start.ENDED:
+    if facts.start == Start.ENDED or (facts.is_blocked and outcome.ending == Ending.CLOSE_DELETE):
         return _("The deletion, until it begins")
     if outcome.ending == Ending.CLOSE_DELETE and outcome.refund.value:
         return _("The deletion, until it begins. The refund and the end of access, until you confirm")
