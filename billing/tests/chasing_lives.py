@@ -1,8 +1,9 @@
 """A life of an unpaid invoice: what somebody does on which day, and what each day lists."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from accounts import clock as product_clock
 from accounts.audit import run_audit
@@ -99,6 +100,7 @@ def check_life(life: Life, account: Account, days: Days, off: set[int]) -> Dunni
     """Undisturbed each day is as listed; with beat off it ends in the same all the same."""
     case = the_case(account)
     if off:
+        life = as_lived(life, case, days)
         check_disturbed(life, days)
     else:
         assert in_order(days) == in_order(life.expected), in_order(days)
@@ -115,6 +117,19 @@ def check_life(life: Life, account: Account, days: Days, off: set[int]) -> Dunni
     found = run_audit(at=product_clock.now())
     assert [f for f in found if f.count and f.invariant.code[0] in "TM"] == []
     return case
+
+
+def as_lived(life: Life, case: DunningCase, days: Days) -> Life:
+    """Where beat was off until access had ended, what is paid then is paid late: days are given back."""
+    zone = ZoneInfo(case.account.time_zone)
+    if life.later or case.status != "paid" or case.closed_at is None:
+        return life
+    back, closed = (one.astimezone(zone).replace(tzinfo=None) for one in (case.closed_at, case.block_at))
+    if back - closed < grid.DAY:
+        return life
+    paid_on = occurrences(days)["dunning.paid"][0]
+    late = [*life.expected.get(paid_on, []), "charge.days_given_back", "subscription.free_time"]
+    return replace(life, expected=life.expected | {paid_on: late}, later=-(-(back - closed) // grid.DAY))
 
 
 def check_next_charge(life: Life, case: DunningCase) -> None:
