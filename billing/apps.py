@@ -16,7 +16,7 @@ class BillingConfig(AppConfig):
         from billing.account_panel import PLAN_PANEL
         from billing.coming import billing_to_come
         from billing.desk import register_desk
-        from billing.dunning_cases import follow_hold
+        from billing.dunning_dates import follow_hold
         from billing.history_words import register_history
         from billing.notices import register_notices
         from billing.price_audit import register_price_invariants

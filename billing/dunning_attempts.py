@@ -15,12 +15,14 @@ from accounts.errors import WrongState
 from accounts.events import PROVIDER, SYSTEM, By, record, record_many
 from accounts.models import Account
 from billing import declines
-from billing.dunning_cases import Status, case_of, close_case, owe_failure, record_failure
+from billing.dunning_cases import case_of, close_case, record_failure
+from billing.dunning_mails import owe_failure
 from billing.dunning_rules import NETWORK_ATTEMPTS, NETWORK_DAYS, dunning_day
 from billing.instructions import instruct
 from billing.models import Customer, DunningAttempt, DunningCase, Instruction, Invoice
 
 Outcome = DunningAttempt.Outcome
+Status = DunningCase.Status
 
 
 class Why(TextChoices):

@@ -9,7 +9,7 @@ from accounts.calendar import CalendarEntry
 from accounts.models import Terms
 from accounts.templatetags.terms_format import format_money
 from billing import declines
-from billing.dunning_cases import steps_left
+from billing.dunning_dates import steps_left
 from billing.dunning_rules import ATTEMPT, BLOCK, END
 from billing.models import DunningCase
 

@@ -13,7 +13,7 @@ from accounts.models import Link, Notice
 from accounts.notices import Category
 from billing import declines
 from billing.card_expiry import AHEAD, about_renewal
-from billing.dunning_cases import can_choose_day, days_to_choose
+from billing.dunning_choice import can_choose_day, days_to_choose
 from billing.dunning_coming import steps_ahead
 from billing.dunning_rules import ATTEMPT
 from billing.models import Customer, DunningCase, Invoice, Payment

@@ -20,7 +20,7 @@ from accounts.notices import Owed, owe_each, owe_many
 from accounts.states import move_accounts
 from billing import dunning_ends
 from billing.dunning_attempts import attempt_cases
-from billing.dunning_cases import tell_again
+from billing.dunning_dates import tell_again
 from billing.dunning_sets import go_on, take_plain_blocks
 from billing.models import DunningCase
 

@@ -13,8 +13,8 @@ from django.db import transaction
 from accounts.events import PROVIDER, record
 from accounts.models import Account
 from accounts.states import move_account
+from billing.dunning_access import is_chased
 from billing.dunning_attempts import try_new_card
-from billing.dunning_cases import is_chased
 from billing.dunning_ends import follow_end
 from billing.locks import writing_customer
 from billing.models import Customer, Invoice, Plan, Refund, Subscription, TrialExtension

@@ -27,7 +27,8 @@ from accounts.views import form_page
 from billing import checkout
 from billing.declines import explain_decline, wants_customer
 from billing.dunning_attempts import why_not
-from billing.dunning_cases import case_of, choose_day, days_to_choose
+from billing.dunning_cases import case_of
+from billing.dunning_choice import choose_day, days_to_choose
 from billing.dunning_notices import about_case
 from billing.invoices import issued
 from billing.models import Customer, DunningCase, Invoice

@@ -16,7 +16,7 @@ from accounts.models import Notice
 from accounts.tests.worlds import owner_of
 from billing.checkout import pay_invoice
 from billing.dunning_attempts import retry_now
-from billing.dunning_cases import choose_day
+from billing.dunning_choice import choose_day
 from billing.models import DunningAttempt, Subscription
 from billing.periods import add_local_days
 from billing.tests.chasing import (

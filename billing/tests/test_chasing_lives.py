@@ -12,7 +12,7 @@ from accounts.events import By
 from accounts.holds import end_hold, open_hold, place_hold
 from accounts.tests.worlds import owner_of
 from billing.checkout import pay_invoice
-from billing.dunning_cases import choose_day
+from billing.dunning_choice import choose_day
 from billing.dunning_notices import pay_link
 from billing.periods import local_date
 from billing.stripe_api import calling, id_of

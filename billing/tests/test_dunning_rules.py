@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from accounts.models import Terms
 from billing import dunning_rules as rules
-from billing.dunning_cases import rules_of
+from billing.dunning_dates import rules_of
 from billing.dunning_rules import (
     DAY,
     Choice,
