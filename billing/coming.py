@@ -174,7 +174,7 @@ def _ends(row: Subscription, url: str) -> Iterable[CalendarEntry]:
         yield CalendarEntry(
             at=min(row.cancel_at, access or row.cancel_at),
             text=_("%(plan)s ends") % {"plan": row.plan.name},
-            why=_("It was cancelled; nothing more is charged."),
+            why=_("It does not renew; nothing more is charged."),
             url=url,
         )
     elif row.is_local and row.trial_end is not None:

@@ -156,6 +156,7 @@ def adopt_cancellation(
     account = Account.objects.select_for_update().select_related("terms").get(pk=subscription.account_id)
     if Cancellation.objects.open().filter(account=account).exists():
         return None
+    by = PROVIDER if via == Cancellation.Via.PROVIDER else SYSTEM
     facts = read_situation(account, at=at)
     outcome = decide_outcome(leaving_terms(account.terms), facts, Ending.STOP_RENEWING)
     cancellation = _create(account, facts, outcome, outcome, at=at, via=via)
@@ -166,7 +167,7 @@ def adopt_cancellation(
     record(
         account,
         "cancellation.received",
-        by=PROVIDER,
+        by=by,
         at=at,
         subject=cancellation.ref,
         ending=cancellation.ending,
@@ -175,7 +176,7 @@ def adopt_cancellation(
         until=ends_at.isoformat(),
     )
     mark_scheduled(cancellation, at=at)
-    stop_for_leaving(account, by=PROVIDER, at=at)
+    stop_for_leaving(account, by=by, at=at)
     limit_access(account, ends_at, at=at)
     _tell(cancellation, at=at)
     return cancellation

@@ -42,7 +42,8 @@ def _act(facts: Facts) -> str:
 def _received(facts: Facts) -> "StrOrPromise":
     return {
         "unpaid": _("An invoice was not paid: it ends by itself. Last moment of access: %(until)s."),
-        "untold": _("No mail about the next charge arrived: it ends. Last moment of access: %(until)s."),
+        # Why is the line before: a charge was given up.
+        "untold": _("It ends by itself. Last moment of access: %(until)s."),
         "provider": _("Cancelled at the payment provider. Last moment of access: %(until)s."),
     }.get(str(facts.get("via")), _("Cancellation received (%(ending)s). Last moment of access: %(until)s."))
 

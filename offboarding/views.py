@@ -126,6 +126,7 @@ def about_cancellation(
         "quote": quote,
         "title": wording.title_of(quote),
         "of_itself": wording.of_itself(cancellation.via),
+        "keeping": wording.keeping(cancellation),
         "lines": wording.explain(quote),
         "why_none": wording.why_none(quote),
         "receipt": receipts.receipt_path(cancellation),

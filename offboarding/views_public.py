@@ -53,6 +53,7 @@ def undo(request: HttpRequest, token: str) -> HttpResponse:
         "done": done,
         "renews": renews_otherwise(cancellation.quote),
         "of_itself": wording.of_itself(cancellation.via),
+        "keeping": wording.keeping(cancellation),
         "receipt": receipts.receipt_path(cancellation),
     }
     return _private(render(request, "leaving/undo.html", context))

@@ -12,8 +12,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext
 
 from accounts.templatetags.terms_format import day, format_money, moment
+from billing.plan_choice import price_words
 from offboarding.doing_nothing import Nothing
-from offboarding.models import Ending, Quote
+from offboarding.models import Cancellation, Ending, Quote
 from offboarding.outcomes import FREE_STARTS, Act, LaterRefund, Outcome, act_of
 from offboarding.quotes import act_of_quote
 from offboarding.situation import Situation, Start
@@ -312,6 +313,14 @@ def of_itself(via: str) -> str:
         ),
         "provider": _("It was cancelled at the payment provider."),
     }.get(via, "")
+
+
+def keeping(cancellation: Cancellation) -> str:
+    """What keeping costs what ends by itself: nobody has read it in a mail."""
+    plan = cancellation.subscription.plan if cancellation.subscription else None
+    if plan is None or plan.is_free or not of_itself(cancellation.via):
+        return ""
+    return _("It then goes on at %(price)s, charged from that moment on.") % {"price": price_words(plan)}
 
 
 def still_open(later: LaterRefund) -> str:

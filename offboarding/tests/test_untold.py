@@ -16,7 +16,7 @@ from billing.tests.worlds import advance, control, make_plan, make_subscription,
 from billing.trial_sweep import run_trials
 from offboarding.completions import complete_due_cancellations
 from offboarding.models import Cancellation
-from offboarding.receipts import receipt_path
+from offboarding.receipts import receipt_path, undo_path
 from offboarding.tests.situations import words
 from offboarding.withdrawals import withdraw_cancellation
 
@@ -76,6 +76,7 @@ def test_it_is_kept_by_whoever_sees_it_in_time_and_the_mail_says_why(noon):
     said = " ".join(mail.outbox[-1].body.split())
     receipt = words(Client().get(receipt_path(Cancellation.objects.get())))
     received = in_words(Event.objects.get(kind="cancellation.received"))
+    undo = words(Client().get(undo_path(Cancellation.objects.get())))
     withdraw_cancellation(Cancellation.objects.get(), by=By.customer(owner), at=noon.now())
     run_worker()
     trial.refresh_from_db()
@@ -83,5 +84,6 @@ def test_it_is_kept_by_whoever_sees_it_in_time_and_the_mail_says_why(noon):
     assert "none of our mails about the next charge has arrived" in said
     assert "None of our mails about the next charge arrived." in receipt
     assert "What was chosen" not in receipt
-    assert received.startswith("No mail about the next charge arrived: it ends.")
+    assert received.startswith("It ends by itself.")
+    assert "It then goes on at €29.00 a month" in undo
     assert (trial.cancel_at, trial.status) == (None, "trialing")
