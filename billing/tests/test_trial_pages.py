@@ -262,7 +262,7 @@ def test_support_extends_moves_holds_and_ends_a_hold(staff):
     act(staff, "accounts_account", account.pk, "move_trial_end", last_day="2026-06-30", reason="waiting")
     act(staff, "accounts_account", account.pk, "extend_trial", days=99, reason="no_time")
     act(staff, "accounts_account", account.pk, "hold", reason="conversation", until="2026-06-17")
-    act(staff, "accounts_hold", Hold.objects.get().pk, "end")
+    act(staff, "accounts_hold", Hold.objects.get().pk, "end", reason="asked")
 
     assert all(f"/do/{code}/" in desk for code in ("extend_trial", "move_trial_end", "hold"))
     assert [e.days for e in TrialExtension.objects.order_by("pk")] == [5, 10]
