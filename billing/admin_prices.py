@@ -1,4 +1,4 @@
-"""Prices in the admin site: plan another one, see how far it has come, withdraw it."""
+"""Plans and their prices in the admin site: plan another price, see how far it has come, withdraw it."""
 
 import datetime as dt
 from decimal import Decimal
@@ -10,6 +10,7 @@ from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count
+from django.forms import ModelForm
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -92,10 +93,29 @@ class PriceForm(forms.Form):
             )
 
 
-class PlanPrices(DeskAdmin[Plan]):
-    """What a plan's page has about another price: a button, a question, what it means, then the verb."""
+@admin.register(Plan)
+class PlanAdmin(DeskAdmin[Plan]):
+    """For superusers: what can be bought. The price itself is the provider's and stays with its plan.
+
+    Another price is planned: a button, a question, what it means, then the verb.
+    """
 
     change_form_outer_before_template = "admin/desk/acts.html"
+    list_display = ("code", "name_en", "price", "interval", "trial_days", "is_active")
+    list_filter = ("is_active", "currency", "interval")
+    ordering = ("currency", "amount")
+
+    @admin.display(description=gettext_lazy("price"))
+    def price(self, row: Plan) -> str:
+        return format_money(row.amount, row.currency)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Plan | None = None) -> tuple[str, ...]:
+        """What people have subscribed to keeps its price: another price is another plan."""
+        return ("code", "amount", "currency", "interval", "provider_price") if obj else ()
+
+    def save_model(self, request: HttpRequest, obj: Plan, form: ModelForm[Plan], change: bool) -> None:
+        obj.currency = obj.currency.upper()
+        super().save_model(request, obj, form, change)
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.price_view)
