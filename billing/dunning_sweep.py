@@ -49,8 +49,8 @@ def run_dunning(*, at: dt.datetime) -> int:
         return 0
     done = 0
     for step, (size, take) in STEPS.items():
-        due = DunningCase.objects.due(at).filter(next_step=step).order_by("pk")
-        for chunk in sets.in_chunks(list(due.values_list("pk", flat=True)), size):
+        due = DunningCase.objects.due(at).filter(next_step=step).order_by("account")
+        for chunk in sets.in_chunks(due.values_list("account", flat=True).distinct(), size):
             with transaction.atomic():
                 sets.compile_nothing()
                 done += take(chunk, at=at)
@@ -58,12 +58,12 @@ def run_dunning(*, at: dt.datetime) -> int:
 
 
 def _hold(chunk: Sequence[int], step: str, *, at: dt.datetime) -> QuerySet[DunningCase]:
-    """What is still due of the accounts of this chunk that nobody else holds; they are ours from here on.
+    """What is still due of these accounts, without those that somebody else holds; ours from here on.
 
     Held before anything is read: who pays takes the account first, too, so that nobody who paid is frozen.
     """
+    held = sets.lock_accounts(chunk)
     due = DunningCase.objects.due(at).filter(next_step=step)
-    held = sets.lock_accounts(due.filter(pk__in=sets.keys(chunk)).values("account_id"))
     return due.filter(account__in=sets.keys(held)).order_by("pk")
 
 
