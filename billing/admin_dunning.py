@@ -24,7 +24,7 @@ from billing.models import (
 class TryForm(forms.Form):
     """Why it is tried out of turn."""
 
-    reason = forms.ChoiceField(label=_("Why?"), choices=dunning_attempts.Why.choices)
+    reason = forms.ChoiceField(label=_("Why?"), choices=[("", _("Choose…")), *dunning_attempts.Why.choices])
 
 
 def _retry_now(case: DunningCase, by: By, at: dt.datetime, answers: dict[str, Any]) -> None:

@@ -73,6 +73,9 @@ class InstructionAdmin(ActsAdmin[Instruction]):
         ),
     )
 
+    def name_of(self, row: Instruction) -> str:
+        return f"{row.account} · {row.get_kind_display()}"
+
 
 @admin.register(Incoming)
 class IncomingAdmin(ReadOnlyAdmin[Incoming]):

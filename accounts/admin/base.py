@@ -199,7 +199,7 @@ class ActsAdmin(ReadOnlyAdmin[M]):
     def name_of(self, row: M) -> str:
         """How the pages of its acts name a row: whose it is, and what."""
         account = getattr(row, "account", None)
-        return f"{account} · {row}" if account else str(row)
+        return f"{account} · {row}" if account and str(account) != str(row) else str(row)
 
     def act_url(self, row: M, code: str) -> str:
         """Where the question of this act is asked."""

@@ -42,7 +42,7 @@ class HoldForm(forms.Form):
 class EndForm(forms.Form):
     """Why the clock runs again before its time."""
 
-    reason = forms.ChoiceField(label=_("Why?"), choices=ENDED)
+    reason = forms.ChoiceField(label=_("Why?"), choices=[("", _("Choose…")), *ENDED])
 
 
 def end_of_day(account: Account, day: dt.date) -> dt.datetime:

@@ -41,7 +41,7 @@ def _see_to(notice: Notice, by: By, at: Any, answers: dict[str, Any]) -> None:
 class NoticeAdmin(ActsAdmin[Notice]):
     """Every mail we owe, owed or sent."""
 
-    list_display = ("title", "account", "user", "status", "why", "window_from", "sent_at", "outcome")
+    list_display = ("title", "account", "user", "state", "window_from", "sent_at", "outcome")
     list_filter = ("status", "outcome", ("handled_at", admin.EmptyFieldListFilter))
     list_select_related = ("account", "user")
     search_fields = ("message_id", "account__public_id__exact", "user__email__exact")
@@ -89,6 +89,15 @@ class NoticeAdmin(ActsAdmin[Notice]):
     @admin.display(description=gettext_lazy("reason"), ordering="reason")
     def why(self, notice: Notice) -> str:
         return reason_words(notice.reason)
+
+    @admin.display(description=gettext_lazy("status"), ordering="status")
+    def state(self, notice: Notice) -> str:
+        """With the reason where there is one: a list has no room for a column that is mostly empty."""
+        status, reason = notice.get_status_display(), reason_words(notice.reason)
+        return f"{status}: {reason}" if reason else status
+
+    def name_of(self, row: Notice) -> str:
+        return f"{row.account} · {title_of(row.kind)}"
 
     @admin.display(description=gettext_lazy("mail"))
     def title(self, notice: Notice) -> str:

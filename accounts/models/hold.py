@@ -63,4 +63,4 @@ class Hold(models.Model):
         indexes = [models.Index(fields=["account", "ends_at"], name="hold_of_account")]
 
     def __str__(self) -> str:
-        return f"{self.reason} {self.ends_at:%Y-%m-%d}"
+        return f"{self.get_reason_display()}, {self.ends_at:%Y-%m-%d}"
