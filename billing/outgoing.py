@@ -17,7 +17,7 @@ from django.db.models.functions import Coalesce
 from accounts.events import SYSTEM, record
 from billing import dunning_attempts, provider_writes, refunds
 from billing.models import Customer, Instruction
-from billing.provider_writes import Answer, Unresolved
+from billing.provider_answers import Answer, Unresolved
 from billing.signals import instruction_done
 from billing.stripe_api import StripeForbidden, StripeRefused, StripeThrottled, StripeUnavailable
 

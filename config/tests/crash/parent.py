@@ -176,11 +176,11 @@ def _take_guards_off(command: dict[str, Any]) -> None:
     """For the negative controls only: the named guard does nothing in this child."""
     import secrets
 
-    from billing import inbox, provider_writes
+    from billing import inbox, provider_refunds
 
     if "refund_key" in command.get("guards_off", []):
-        provider_writes._find_refund = lambda stripe, desired: None
-        provider_writes.keyed = lambda key: {"idempotency_key": secrets.token_hex(16)}
+        provider_refunds.find_refund = lambda stripe, desired: None
+        provider_refunds.keyed = lambda key: {"idempotency_key": secrets.token_hex(16)}
     if "event_once" in command.get("guards_off", []):
         row = inbox._row
         inbox._row = lambda event, at: row(event | {"id": secrets.token_hex(16)}, at=at)
