@@ -12,7 +12,7 @@ from accounts.admin.base import Act, ActsAdmin
 from accounts.events import By
 from accounts.templatetags.terms_format import day, format_money
 from billing import dunning_attempts
-from billing.admin_provider import ReasonForm
+from billing.admin.provider import ReasonForm
 from billing.declines import explain_decline
 from billing.dunning_attempts import can_retry_now, retry_now
 from billing.dunning_cases import can_write_off, write_off

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import clock
 from accounts.admin.base import ReadOnlyAdmin
-from billing.admin_money import MoneyMixin
+from billing.admin.money import MoneyMixin
 from billing.models import (
     RefundMovement,
 )
