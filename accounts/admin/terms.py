@@ -4,11 +4,13 @@ import datetime as dt
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
+from django.db.models import JSONField
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from accounts import clock
 from accounts.admin.base import Act, ActsAdmin
@@ -28,6 +30,10 @@ class TermsAdmin(ActsAdmin[Terms]):
     list_display = ("version", "in_force_from", "published_at")
     ordering = ("-version",)
     change_list_template = "admin/desk/terms.html"
+    #: A list of days is one line, not a page of text.
+    formfield_overrides: ClassVar[dict[type, dict[str, Any]]] = {
+        JSONField: {"widget": UnfoldAdminTextInputWidget}
+    }
     acts: ClassVar[tuple[Act[Terms], ...]] = (
         Act(
             code="publish",
