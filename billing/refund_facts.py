@@ -117,7 +117,8 @@ class RefundTerms:
 class RefundFacts:
     """What was true at the declaration. `withdrawal_days` 0: the law gives no right of withdrawal here.
 
-    `last_card_refund_at` is the last voluntary refund of another account to a card that paid here.
+    `last_card_refund_at` is the last voluntary refund of another account to a card that paid here. `paid_at`
+    is when the period that began with `renewal_at` was paid.
     """
 
     invoices: tuple[PaidInvoice, ...]
@@ -129,6 +130,7 @@ class RefundFacts:
     withdrawal_days: int
     immediate_start_consented: bool
     last_card_refund_at: int | None = None
+    paid_at: int | None = None
 
 
 @dataclass(frozen=True)

@@ -75,12 +75,15 @@ class MoreThanLeftError(ValueError):
     """A discretionary refund asks for more than the payments have left."""
 
 
-def full_refund_deadline(terms: RefundTerms, renewal_at: int, zone: str) -> int:
-    """Last second of the full refund, inclusive: 23:59:59 of the `full_days`-th local day after the renewal.
+def full_refund_deadline(
+    terms: RefundTerms, renewal_at: int, zone: str, *, paid_at: int | None = None
+) -> int:
+    """Last second of the full refund, inclusive: 23:59:59 of the `full_days`-th local day after the payment.
 
-    The day of the renewal is day 0. Without such days it was over before the renewal.
+    The day of the payment is day 0; it is never before the day of the renewal. Without such days it was over
+    before.
     """
-    return _end_of_nth_day(renewal_at, terms.full_days, zone)
+    return _end_of_nth_day(max(renewal_at, paid_at or renewal_at), terms.full_days, zone)
 
 
 def withdrawal_deadline(concluded_at: int, days: int, zone: str) -> int:
@@ -167,7 +170,7 @@ def _rule_of_terms(terms: RefundTerms, facts: RefundFacts) -> tuple[Rule, Explai
         return Rule.NONE, ExplainLine("terms_once_card", params_once), "once_per_card"
     params: dict[str, int | str] = {"days": terms.full_days}
     if terms.full_days > 0 and facts.renewal_at is not None:
-        params["deadline"] = full_refund_deadline(terms, facts.renewal_at, facts.zone)
+        params["deadline"] = full_refund_deadline(terms, facts.renewal_at, facts.zone, paid_at=facts.paid_at)
         if facts.declared_at <= int(params["deadline"]):
             return Rule.FULL, ExplainLine("terms_full", params), ""
     if terms.after is After.PRO_RATA:

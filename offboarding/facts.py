@@ -35,11 +35,12 @@ def read_situation(account: Account, *, at: dt.datetime, of: Subscription | None
     paid = [i for i in invoices if i.status == Invoice.Status.PAID and _runs_on(i, gifts, at)]
     open_ = [i for i in invoices if i.status == Invoice.Status.OPEN and i.amount_remaining > 0]
     pause = _agreed_pause(subscription)
+    renewal_at, paid_at = _renewal(paid)
     billing = RefundFacts(
         invoices=tuple(_paid_invoice(i, gifts, credited) for i in paid),
         declared_at=int(at.timestamp()),
         zone=account.time_zone,
-        renewal_at=_renewal(paid),
+        renewal_at=renewal_at,
         last_voluntary_refund_at=_epoch(around["last_voluntary_refund"]),
         contract_concluded_at=_epoch(
             subscription.started_at if subscription and not subscription.is_local else None
@@ -47,6 +48,7 @@ def read_situation(account: Account, *, at: dt.datetime, of: Subscription | None
         withdrawal_days=withdrawal_days(account.country, account.kind),
         immediate_start_consented=around["has_consented"],
         last_card_refund_at=_epoch(around["last_card_refund"]),
+        paid_at=paid_at,
     )
     return Situation(
         start=_start_of(subscription, pause, open_, at),
@@ -164,10 +166,19 @@ def _invoices(account: Account, subscription: Subscription | None) -> list[Invoi
     return list(rows.prefetch_related("lines", "payments"))
 
 
-def _renewal(paid: list[Invoice]) -> int | None:
-    """Start of the paid period. Not the provider's: pushing the end of a period moves that to the push."""
-    starts = [line.starts_at for invoice in paid for line in invoice.lines.all() if not line.is_proration]
-    return _epoch(max(starts, default=None))
+def _renewal(paid: list[Invoice]) -> tuple[int | None, int | None]:
+    """Start of the paid period, and when it was paid.
+
+    Not the provider's start: pushing the end of a period moves that to the push.
+    """
+    began = [
+        (line.starts_at, invoice.paid_at or line.starts_at)
+        for invoice in paid
+        for line in invoice.lines.all()
+        if not line.is_proration
+    ]
+    starts_at, paid_at = max(began, default=(None, None))
+    return _epoch(starts_at), _epoch(paid_at)
 
 
 @dataclass(frozen=True)

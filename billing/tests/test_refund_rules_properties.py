@@ -277,13 +277,15 @@ def check_the_currency_changes_only_the_scale(world: World) -> None:
 def check_everything_comes_back_inside_the_window(world: World) -> None:
     terms = replace(world.terms, full_days=7, once_per_months=0)
     start = world.facts.invoices[0].period_start
-    deadline = full_refund_deadline(terms, start, world.facts.zone)
+    paid_at = start + (world.later - 10 * DAY)  # before it, too: a payment in advance changes nothing
+    deadline = full_refund_deadline(terms, max(start, paid_at), world.facts.zone)
     whole = [line for invoice in world.facts.invoices for line in invoice.lines if line.ends > line.starts]
     if any(line.ends <= start for line in whole):
         return
     plain = unlimited(world)
     for at in (start, deadline, deadline + 1):
-        result = refund_by_terms(terms, replace(plain.facts, declared_at=at, renewal_at=start))
+        facts = replace(plain.facts, declared_at=at, renewal_at=start, paid_at=paid_at)
+        result = refund_by_terms(terms, facts)
         assert (result.rule is Rule.FULL) == (at <= deadline)
         if at <= deadline:
             assert result.value == max(0, round_up(exact_due(plain, Rule.FULL), result.currency))

@@ -82,7 +82,8 @@ def test_whoever_stays_after_all_finds_the_dates_as_they_were(noon):
 @pytest.mark.parametrize(
     ("day", "used"),
     [
-        (26, dt.timedelta(days=8, hours=-2)),  # paid on day 25; 18 days without access
+        (39, dt.timedelta()),  # paid on day 25 after 18 days without access: the last day of the full refund
+        (40, dt.timedelta(days=22, hours=-2)),
         (48, dt.timedelta(days=30, hours=-2)),  # the last hours, long after the end on the invoice
     ],
 )
