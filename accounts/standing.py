@@ -27,7 +27,8 @@ def standing(account: Account, *, at: dt.datetime) -> Standing:
         return _open(account)
     since = terms_format.moment(account.access_ends_at)
     if access.reason == "ended":
-        return Standing(_("ended"), "warn", _("Access ended on %(since)s.") % {"since": since})
+        label = pgettext("state of an account", "access off")  # also while a pause lasts: nothing has ended
+        return Standing(label, "warn", _("Access ended on %(since)s.") % {"since": since})
     if account.state == Account.State.FROZEN:
         return Standing(_("frozen"), "danger", _("Access is off and nothing of yours is lost."))
     closed = terms_format.day(account.closed_at)

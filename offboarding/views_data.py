@@ -32,6 +32,7 @@ def data_page(request: AccountRequest) -> HttpResponse:
         "account": request.account,
         "exports": [(row, row.is_fetchable(at)) for row in rows],
         "is_waiting": any(row.is_under_way for row in rows),
+        "has_download": any(row.is_fetchable(at) for row in rows),
         "can_fetch": closure is None or retention.can_call_off(closure),
         "can_export_all": exports.can_export_all(request.member),
         "held": held_data(),

@@ -49,7 +49,7 @@ def test_the_last_moment_of_access_decides_not_the_state():
 
     before = standing(account, at=NOON - dt.timedelta(seconds=1))
     assert (before.label, before.tone) == ("ending", "info")
-    assert standing(account, at=NOON).label == "ended"
+    assert standing(account, at=NOON).label == "access off"
 
 
 def test_mails_to_come_are_shown_with_their_reason():
