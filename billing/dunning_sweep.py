@@ -190,6 +190,6 @@ def _end_as(action: str, cases: Sequence[DunningCase], *, at: dt.datetime) -> in
 
 STEPS: dict[str, tuple[int, Callable[..., int]]] = {
     NextStep.ATTEMPT: (ATTEMPTS_AT_ONCE, _attempt),
-    NextStep.BLOCK: (sets.CHUNK, _block),
+    NextStep.BLOCK: (sets.PLAIN_CHUNK, _block),
     NextStep.END: (ATTEMPTS_AT_ONCE, _end),
 }

@@ -12,7 +12,7 @@ from accounts.events import SYSTEM, record_many
 from accounts.jobs import Outcome
 from accounts.models import Account, Member, Notice, Terms
 from accounts.notices import Owed, owe_many
-from accounts.sets import compile_nothing, in_chunks, lock_accounts
+from accounts.sets import PLAIN_CHUNK, compile_nothing, in_chunks, lock_accounts
 from accounts.states import move_accounts
 from billing.models import Plan, Subscription, TrialStep
 from billing.signals import trials_closed
@@ -22,8 +22,6 @@ from billing.trial_sets import LEADING, TELLING, WAYS, Way, take_plain_days
 from billing.trial_steps import MAIL_OF, OVER, free_plan_of, grant_end
 from billing.trials import lapse_requests
 
-#: Accounts in one transaction: larger than other sweeps', because a plain day is one statement.
-CHUNK = 10_000
 #: What has to be known of a step that is due, in one row.
 COLUMNS = (
     "kind",
@@ -101,7 +99,7 @@ def run_trials(*, at: dt.datetime) -> Outcome:
     done = plan_forgotten_trials(at=at) + lapse_requests(at=at)
     held: set[int] = set()
     for way in WAYS if TrialStep.objects.is_any_due(at) else ():
-        for ids in in_chunks(due_accounts(way, at=at), CHUNK):
+        for ids in in_chunks(due_accounts(way, at=at), PLAIN_CHUNK):
             with transaction.atomic():
                 compile_nothing()
                 taken = _take(ids, way, at=at)
