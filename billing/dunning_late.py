@@ -76,6 +76,14 @@ def _paid(case: DunningCase, subscription: Subscription) -> list[Stretch]:
     return [(start, end) for start, end in periods if start is not None and end is not None]
 
 
+def days_come_back_until(case: DunningCase, *, at: dt.datetime) -> dt.datetime | None:
+    """Before when a payment gives the days without access back, as it stands; None where it gives none."""
+    subscription = case.invoice.subscription
+    if subscription is None or subscription.renews_at is None or not case.is_running:
+        return None
+    return None if subscription.renews_at <= at or is_ending(subscription) else subscription.renews_at
+
+
 def days_just_given_back(subscription: Subscription) -> int:
     """By how many days the charge that comes was moved because access was off, or 0. One query."""
     rows = Event.objects.filter(subject=f"subscription:{subscription.public_id}", kind=GIVEN_BACK)

@@ -15,6 +15,7 @@ from billing import declines
 from billing.card_expiry import AHEAD, about_renewal
 from billing.dunning_choice import can_choose_day, days_to_choose
 from billing.dunning_coming import steps_ahead
+from billing.dunning_late import days_come_back_until
 from billing.dunning_rules import ATTEMPT
 from billing.models import Customer, DunningCase, Invoice, Payment
 from billing.periods import local_date
@@ -110,6 +111,12 @@ def about_case(case: DunningCase, *, at: dt.datetime) -> dict[str, Any]:
 
 def _choose_path(case: DunningCase) -> str:
     return reverse("choose_day", args=[case.account.public_id, case.invoice.provider_id])
+
+
+def blocked(notice: Notice, at: dt.datetime) -> dict[str, Any]:
+    """Access is off, and what a payment gives back."""
+    found = words(notice, at)
+    return found | {"days_back_until": days_come_back_until(found["case"], at=at)}
 
 
 def failure(notice: Notice, at: dt.datetime) -> dict[str, Any]:
@@ -212,7 +219,7 @@ KINDS = (
         code="access_blocked",
         title=_("Access is off until you pay"),
         why=_("The day has passed that every mail about the unpaid invoice said."),
-        context=words,
+        context=blocked,
         still_true=_is_blocked,
         topic="invoice",
         sample=_case_of,

@@ -17,6 +17,7 @@ from accounts.tests.worlds import NOON, PASSWORD, make_account, make_user, owner
 from billing import outgoing
 from billing.checkout import pay_invoice
 from billing.dunning_cases import close_case
+from billing.dunning_late import days_come_back_until
 from billing.models import Customer, DunningCase, Instruction, Invoice, Plan, Subscription
 from billing.periods import add_local_days
 from billing.renewals import push_charge
@@ -92,6 +93,42 @@ def test_mail_page_and_history_name_the_new_day_and_it_is_charged_then(
     assert the_invoice(account).status == "paid"
     assert the_invoice(account).period_start == renews_at
     assert (the_subscription(account).status, len(moved(account))) == ("active", 1)
+
+
+@pytest.mark.parametrize(
+    ("language", "said", "soft"),
+    [
+        (
+            "en",
+            "pay nothing: if you pay before 11 May 2026, the next charge comes later by as many days.",
+            "Only if the unpaid invoice is paid before; then later by as many days as access was off.",
+        ),
+        (
+            "es",
+            "si pagas antes del 11 de mayo de 2026, el próximo cobro llega otros tantos días más tarde.",
+            "Solo si antes se paga la factura pendiente; entonces, tantos días más tarde como haya estado",
+        ),
+    ],
+)
+def test_it_is_said_as_soon_as_access_is_off(noon, client, language, said, soft):
+    account = failing_account(noon, language=language)
+    pass_days(noon, account, 8)
+
+    assert said in " ".join(mail.outbox[-1].body.split())
+    client.login(email=owner_of(account).email, password=PASSWORD)
+    assert soft in client.get(reverse("billing_overview", args=[account.public_id])).content.decode()
+
+
+def test_it_is_not_promised_where_the_subscription_ends(noon):
+    account = failing_account(noon)
+    pass_days(noon, account, 8)
+    case, at = the_case(account), product_clock.now()
+    renews_at = the_subscription(account).renews_at
+    assert days_come_back_until(case, at=at) == renews_at
+
+    assert days_come_back_until(case, at=renews_at) is None
+    Subscription.objects.filter(account=account).update(cancel_at=renews_at)
+    assert days_come_back_until(the_case(account), at=at) is None
 
 
 def test_news_that_comes_twice_moves_it_once(noon):
