@@ -140,8 +140,8 @@ def _access_ends(row: Subscription, step: TrialStep, url: str) -> CalendarEntry:
             _("It is what the terms say after a trial, where you choose no plan."),
         )
     else:
-        text = _("Access is turned off")
-        why = _("Where you choose no plan by then. Nothing of yours is lost, and nothing is charged.")
+        text = _("Access is turned off, unless you choose a plan before")
+        why = _("It is what the terms say after a trial. Nothing of yours is lost, and nothing is charged.")
     return CalendarEntry(at=step.due_at, text=text, why=why, url=url)
 
 

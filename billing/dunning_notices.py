@@ -14,7 +14,7 @@ from accounts.notices import Category
 from billing import declines
 from billing.card_expiry import AHEAD, about_renewal
 from billing.dunning_choice import can_choose_day, days_to_choose
-from billing.dunning_coming import steps_ahead
+from billing.dunning_coming import is_tried_again, steps_ahead
 from billing.dunning_late import days_come_back_until
 from billing.dunning_rules import ATTEMPT
 from billing.models import Customer, DunningCase, Invoice, Payment
@@ -84,9 +84,9 @@ def words(notice: Notice, at: dt.datetime) -> dict[str, Any]:
 
 def about_case(case: DunningCase, *, at: dt.datetime) -> dict[str, Any]:
     """The same facts for a page."""
-    customer = Customer.objects.filter(account=case.account).first()
-    zone = case.account.time_zone
-    ahead = steps_ahead(case, zone, card_id=customer.card_id if customer else "", at=at)
+    customer = Customer.objects.filter(account=case.account, deleted_at=None).first()
+    zone, card_id = case.account.time_zone, customer.card_id if customer else ""
+    ahead = steps_ahead(case, zone, card_id=card_id, at=at)
     attempt = next((step for step in ahead if step.kind == ATTEMPT), None)
     return {
         "case": case,
@@ -97,6 +97,7 @@ def about_case(case: DunningCase, *, at: dt.datetime) -> dict[str, Any]:
         "block_at": case.block_at,
         "end_at": case.end_at,
         "ahead": ahead,
+        "is_tried": is_tried_again(case, card_id),
         "is_blocked": case.blocked_at is not None or case.block_at <= at,
         "days_left": max(0, (local_date(case.block_at, zone) - local_date(at, zone)).days),
         "next_try": attempt.at if attempt else None,

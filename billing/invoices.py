@@ -1,12 +1,15 @@
 """Invoices as their page and their table show them."""
 
+import re
 from dataclasses import dataclass
 
 from django.db.models import Q
+from django.utils.translation import gettext as _
 
 from accounts.models import Account
-from billing.models import Invoice, InvoiceLine, Refund
+from billing.models import Invoice, InvoiceLine, Plan, Refund
 from billing.models.invoice import InvoiceQuerySet
+from billing.plan_choice import price_words
 from billing.refund_rules import PaidInvoice, PaidLine
 
 PAGE = 20
@@ -35,6 +38,32 @@ def list_invoices(account: Account, *, after: str = "", size: int = PAGE) -> Inv
 def issued(account: Account) -> InvoiceQuerySet:
     """Every invoice of the account that has a number: it was issued, whatever became of it."""
     return Invoice.objects.filter(account=account).exclude(status=Invoice.Status.DRAFT).exclude(number="")
+
+
+#: How the provider writes a line that is the plain price of a plan: so many of it, its name, its price.
+_PLAIN = re.compile(r"(\d+) × (.+) \(at (\S+) / (month|year)\)")
+
+
+def lines_of(invoice: Invoice) -> list[tuple[InvoiceLine, str]]:
+    """Its lines in order, each with what it is: the plain price of a plan that we know in the reader's
+    language, all else in the provider's own words. Two queries."""
+    plans = {
+        (plan.name_en, plan.amount, plan.interval): plan
+        for plan in Plan.objects.filter(currency=invoice.currency)
+    }
+    return [(line, _line_words(line, plans)) for line in invoice.lines.order_by("starts_at", "pk")]
+
+
+def _line_words(line: InvoiceLine, plans: dict[tuple[str, int, str], Plan]) -> str:
+    found = None if line.is_proration else _PLAIN.fullmatch(line.description)
+    if found is None:
+        return line.description
+    quantity, name, price, interval = found.groups()
+    plan = plans.get((name, int(re.sub(r"\D", "", price) or 0), interval))
+    if plan is None:
+        return line.description
+    words = {"quantity": quantity, "plan": plan.name, "price": price_words(plan)}
+    return _("%(quantity)s × %(plan)s (%(price)s)") % words
 
 
 def refunds_of(invoice: Invoice) -> list[Refund]:

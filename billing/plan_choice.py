@@ -136,7 +136,7 @@ def _from_words(way: Way, live: Subscription | None) -> str:
     if way is Way.CURRENT and live is not None:
         return day(live.started_at)
     if way is Way.LEAVE:
-        return _("When you have left your plan and come back")
+        return _("After you leave your present plan")
     if way is Way.CHANGE and live is not None and live.period_end is not None:
         return day(live.period_end)
     return _("Today")

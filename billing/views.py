@@ -14,7 +14,7 @@ from accounts.gate import way_out
 from accounts.scope import AccountRequest, account_page
 from billing.account_panel import plan_facts
 from billing.coming import billing_to_come, unpaid_invoice
-from billing.invoices import issued, list_invoices, refunds_of
+from billing.invoices import issued, lines_of, list_invoices, refunds_of
 from billing.models import Pause, Plan
 from billing.pauses import end_pause
 from billing.plan_choice import Way, offer_plans, take_plan
@@ -107,7 +107,7 @@ def invoice(request: AccountRequest, number: str) -> HttpResponse:
         "tab": "billing",
         "account": request.account,
         "invoice": found,
-        "lines": found.lines.order_by("starts_at", "pk"),
+        "lines": lines_of(found),
         "payments": found.payments.order_by("paid_at", "pk"),
         "refunds": refunds_of(found),
         "seller": settings.COMPANY_NAME,

@@ -26,7 +26,6 @@ from accounts.scope import AccountRequest, account_page
 from accounts.views import form_page
 from billing import checkout
 from billing.declines import explain_decline, wants_customer
-from billing.dunning_attempts import why_not
 from billing.dunning_cases import case_of
 from billing.dunning_choice import choose_day, days_to_choose
 from billing.dunning_notices import about_case
@@ -47,28 +46,22 @@ def choose(request: AccountRequest, invoice_id: str) -> HttpResponse:
     case, at = case_of(found), clock.now()
     if case is None or not case.is_running:
         return redirect("invoice", request.account.public_id, found.number)
-    days = days_to_choose(case, at=at)
+    days, about = days_to_choose(case, at=at), about_case(case, at=at)
     if request.method == "POST" and (chosen := _day(request.POST.get("day", ""), days)):
         try:
             choose_day(case, chosen, by=By.customer(request.user), at=at)
         except WrongState:
             messages.warning(request, _("That has changed in the meantime. This is how it stands now."))
         else:
-            if _is_tried(case):
+            if about["is_tried"]:
                 messages.success(
                     request, _("Noted. We try your card on that day, and a mail says the new dates.")
                 )
             else:
                 messages.success(request, _("Noted. A mail says the new dates."))
         return redirect("choose_day", request.account.public_id, invoice_id)
-    context = about_case(case, at=at) | {"tab": "billing", "account": request.account, "days": days}
-    return render(request, "billing/choose_day.html", context | {"is_tried": _is_tried(case)})
-
-
-def _is_tried(case: DunningCase) -> bool:
-    """Whether the card on file would be tried: not one that was refused for good or wants its owner."""
-    card = Customer.objects.filter(account=case.account_id, deleted_at=None).values_list("card_id", flat=True)
-    return not why_not(case, card.first() or "", 0)
+    context = about | {"tab": "billing", "account": request.account, "days": days}
+    return render(request, "billing/choose_day.html", context | {"is_missing": request.method == "POST"})
 
 
 def _day(posted: str, days: list[dt.date]) -> dt.date | None:

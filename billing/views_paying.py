@@ -27,6 +27,7 @@ from billing.checkout import Checkout, PayOutcome
 from billing.declines import explain_decline, wants_customer
 from billing.invoices import issued
 from billing.models import Customer, Invoice, Plan
+from billing.periods import period_end
 from billing.plan_choice import price_words
 from billing.stripe_api import StripeForbidden, StripeRefused, StripeThrottled, StripeUnavailable
 from billing.subscriptions import free_days
@@ -51,6 +52,7 @@ def pay(request: AccountRequest, code: str) -> HttpResponse:
         "price": price_words(plan),
         "free_until": free.until if free else None,
         "free": free,
+        "next_charge": period_end(at, 1, plan.interval),
         "customer": _customer(request),
         "form": _form(
             request,
@@ -139,12 +141,15 @@ def invoice_pay(request: AccountRequest, invoice_id: str) -> HttpResponse:
         amount=found.amount_remaining,
         currency=found.currency,
     )
-    case = getattr(found, "dunning_case", None)
+    case, customer = getattr(found, "dunning_case", None), _customer(request)
+    waits = case is not None and wants_customer(case.decline)
+    is_about_card = case is not None and case.card_id == (customer.card_id if customer else "")
     context = {
         "invoice": found,
         "case": case,
-        "wants_customer": case is not None and wants_customer(case.decline),
-        "customer": _customer(request),
+        "wants_customer": waits,
+        "decline": explain_decline(case.decline) if case and is_about_card and not waits else None,
+        "customer": customer,
         "form": form,
     }
     return render(request, "billing/invoice_pay.html", _page(request) | context)

@@ -52,7 +52,8 @@ def test_a_late_payer_reads_each_step_on_its_day_until_it_is_taken(end):
     account, case = late_account(dunning_end=end)
     rows = DunningCase.objects.filter(pk=case.pk)
 
-    assert lines(account, NOON) == [(14, TRY), (18, BLOCK), (22, ENDS[end]), (11, RENEWS)]
+    tries = [(14, TRY), (17, TRY), (18, BLOCK), (21, TRY)]
+    assert lines(account, NOON) == [*tries, (22, ENDS[end]), (11, RENEWS)]
     assert at_the_desk(account, NOON) == lines(account, NOON)
     rows.update(plan=case.plan[2:])  # both tries before the end of access were made
     assert lines(account, NOON + 6 * DAY) == [(18, BLOCK), (21, TRY), (22, ENDS[end]), (11, RENEWS)]
@@ -67,9 +68,20 @@ def test_a_late_payer_reads_each_step_on_its_day_until_it_is_taken(end):
 def test_a_card_that_is_not_tried_again_has_no_next_try_until_there_is_another(decline):
     account, _ = late_account(decline)
 
-    assert (14, TRY) not in lines(account, NOON)
+    assert TRY not in [text for _day, text in lines(account, NOON)]
+    assert (22, "We stop writing; access stays off until it is paid") in lines(account, NOON)
     Customer.objects.update(card_id="pm_2")
-    assert lines(account, NOON)[0] == (14, TRY)
+    assert lines(account, NOON)[:2] == [(14, TRY), (17, TRY)]
+    assert (22, ENDS["freeze"]) in lines(account, NOON)
+
+
+def test_each_further_attempt_says_that_it_comes_only_where_the_one_before_fails():
+    account, _ = late_account()
+    member = Member.objects.get(account=account)
+    whys = [str(e.why) for e in what_comes_next(account, member, at=NOON) if str(e.text) == TRY]
+
+    later = "Only if the attempt before fails too."
+    assert whys == ["The bank refused it; the terms say on which days.", later, later]
 
 
 def test_whoever_may_not_pay_reads_when_access_ends_and_of_no_attempt():
@@ -96,7 +108,7 @@ def test_a_trial_shows_every_planned_step_from_the_rows_that_the_sweep_takes(is_
     found = what_comes_next(Account.objects.get(pk=trial.account_id), member, at=at)
     found = [entry for entry in found if entry.kind != "subscription_started"]
     planned = TrialStep.objects.filter(subscription=trial).values_list("due_at", flat=True)
-    last = "The free plan begins" if is_free else "Access is turned off"
+    last = "The free plan begins" if is_free else "Access is turned off, unless you choose a plan before"
 
     assert [entry.at for entry in found] == sorted(planned)
     assert [entry.kind for entry in found] == [
