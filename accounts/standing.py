@@ -43,7 +43,8 @@ def _open(account: Account) -> Standing:
         label, tone, text = _grace(account)
     elif until is not None:
         text = _("Everything is on until %(moment)s.") % {"moment": terms_format.moment(until)}
-        return Standing(pgettext("state of an account", "ending"), "info", text)
+        label = pgettext("state of an account", "access ends")  # also before a pause, after which it goes on
+        return Standing(label, "info", text)
     else:
         label, tone, text = _("active"), "success", _("Everything is on.")
     if until is not None:

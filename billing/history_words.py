@@ -67,10 +67,10 @@ def _active(facts: Facts) -> "StrOrPromise":
 
 
 def _register_subscriptions() -> None:
-    register("subscription.incomplete", _("A subscription was set up and waits for its first payment."))
+    register("subscription.incomplete", _("A subscription was set up and waited for its first payment."))
     register("subscription.incomplete_expired", _("A subscription that was never paid was given up."))
     register("subscription.trialing", _("The trial began."))
-    register("subscription.free_time", _("What is paid lasts longer; nothing is charged for the days more."))
+    register("subscription.free_time", _("The next charge comes later; the days until then cost nothing."))
     register("subscription.active", _active)
     register("subscription.past_due", _("A payment is overdue."))
     register("subscription.unpaid", _("The subscription is unpaid."))
@@ -199,7 +199,7 @@ def _attempted(facts: Facts) -> "StrOrPromise":
 def _register_dunning() -> None:
     register(
         "dunning.opened",
-        _("A payment failed. Access stays on until %(until)s unless it is paid. %(reason)s"),
+        _("A payment failed. %(reason)s Access goes off on %(until)s, unless it is paid before."),
         until=moment("until"),
         reason=_decline("decline"),
     )

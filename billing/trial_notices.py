@@ -173,6 +173,7 @@ def _mail_words(trial: Subscription, notice: Notice, at: dt.datetime) -> dict[st
         "path": reverse("billing_overview", kwargs=ids),
         "pay_path": reverse("pay", kwargs=ids | {"code": words["plan"].code}),
         "stop_path": reverse("leave", kwargs=ids),
+        "data_path": reverse("exports", kwargs=ids),
         "card_brand": customer.card_brand.capitalize() if customer else "",
         "card_last4": customer.card_last4 if customer else "",
     }

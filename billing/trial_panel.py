@@ -49,7 +49,7 @@ def trial_banner(account: Account, member: Member, at: dt.datetime) -> Banner | 
         tone="warn",
         text=text,
         url=reverse("pay", args=[*ids, trial.plan.code]),
-        label=_("Choose this plan"),
+        label=_("Choose %(plan)s") % {"plan": trial.plan.name},
         more_url=reverse("more_time", args=ids),
         more_label=_("I need more time"),
     )

@@ -1,5 +1,7 @@
 """ "I need more time": one page, reached by the link of a mail or from the account."""
 
+import datetime as dt
+
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -14,8 +16,10 @@ from accounts.links import find_link
 from accounts.models import Account, Link, Member, User
 from accounts.scope import AccountRequest, account_page
 from billing.forms import MoreTimeForm
+from billing.models import Subscription
 from billing.trial_notices import trial_words
 from billing.trials import (
+    MoreTime,
     ask_for_time,
     can_ask,
     can_extend_yourself,
@@ -68,12 +72,18 @@ def _more_time(request: HttpRequest, account: Account, user: User, *, by_link: b
         "by_link": by_link,
         "form": form,
         "more": more,
-        "all_on_until": full_access_with(trial, more.until, at=at) if trial and more else None,
+        "all_on_until": _all_on_until(trial, more, at) if trial and more else None,
         "asked": open_request(account),
         "can_ask": can_ask(account, at=at),
         **(trial_words(trial, at=at) if trial else {}),
     }
     return render(request, "billing/more_time.html", context)
+
+
+def _all_on_until(trial: Subscription, more: MoreTime, at: dt.datetime) -> dt.datetime:
+    """The end of the longer trial; where it is ours alone, of the days of grace that come after it anew."""
+    full = full_access_with(trial, more.until, at=at) if trial.is_local else None
+    return max(full or more.until, more.until)
 
 
 def _give_or_ask(request: HttpRequest, account: Account, user: User, text: str) -> None:

@@ -7,10 +7,12 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from accounts.models import Account, Member
-from accounts.templatetags.terms_format import day, format_money
+from accounts.templatetags.terms_format import day, format_money, moment
 from accounts.ways_out import Exit, WayOut
 from billing.coming import live_subscription, planned_pauses
-from billing.models import Invoice, Plan, Subscription
+from billing.dunning_coming import steps_ahead
+from billing.dunning_rules import ATTEMPT
+from billing.models import Customer, DunningCase, Invoice, Plan, Subscription
 from billing.plan_choice import price_words
 from billing.prices import plan_now
 from billing.trials import can_ask, can_extend_yourself, open_request
@@ -23,9 +25,9 @@ def way_to_pay(account: Account, member: Member, at: dt.datetime) -> Exit | None
     """
     if not member.may_pay or account.state == Account.State.CLOSED:
         return None
-    unpaid = Invoice.objects.unpaid().filter(account=account).first()
+    unpaid = Invoice.objects.unpaid().filter(account=account).select_related("dunning_case__terms").first()
     if unpaid is not None:
-        return _invoice(account, unpaid)
+        return _invoice(account, unpaid, at)
     live = live_subscription(account)
     if live is not None and any(pause.starts_at <= at for pause in planned_pauses(live)):
         return _pause(account, live)
@@ -40,14 +42,27 @@ def way_to_pay(account: Account, member: Member, at: dt.datetime) -> Exit | None
     )
 
 
-def _invoice(account: Account, unpaid: Invoice) -> Exit:
+def _invoice(account: Account, unpaid: Invoice, at: dt.datetime) -> Exit:
     owed = format_money(unpaid.amount_remaining, unpaid.currency)
+    facts = [(_("Invoice"), unpaid.number), (_("To be paid"), owed)]
+    if next_try := _next_try(account, unpaid, at):
+        facts.append((_("We try your card again"), moment(next_try)))
     return Exit(
         label=_("Pay %(amount)s") % {"amount": owed},
         url=reverse("invoice_pay", args=[account.public_id, unpaid.provider_id]),
         text=_("This invoice could not be charged. Access is on from the moment it is paid."),
-        facts=[(_("Invoice"), unpaid.number), (_("To be paid"), owed)],
+        facts=facts,
     )
+
+
+def _next_try(account: Account, unpaid: Invoice, at: dt.datetime) -> dt.datetime | None:
+    """When the card on file is charged next for it, where it is."""
+    case: DunningCase | None = getattr(unpaid, "dunning_case", None)
+    if case is None:
+        return None
+    card = Customer.objects.filter(account=account, deleted_at=None).values_list("card_id", flat=True).first()
+    ahead = steps_ahead(case, account.time_zone, card_id=card or "", at=at)
+    return next((step.at for step in ahead if step.kind == ATTEMPT), None)
 
 
 def _pause(account: Account, live: Subscription) -> Exit:
@@ -83,7 +98,7 @@ def way_to_more_time(account: Account, member: Member, at: dt.datetime) -> Exit 
         return Exit(
             label=_("I need more time"),
             url=url,
-            text=_("Access is on again at once, and nothing is charged."),
+            text=_("With more time to try it, access is on again at once, and nothing is charged."),
             facts=[(_("Trial until"), day(more.until))],
         )
     if open_request(account) is not None:

@@ -48,7 +48,7 @@ def test_the_last_moment_of_access_decides_not_the_state():
     account = Account(state="active", access_ends_at=NOON)
 
     before = standing(account, at=NOON - dt.timedelta(seconds=1))
-    assert (before.label, before.tone) == ("ending", "info")
+    assert (before.label, before.tone) == ("access ends", "info")
     assert standing(account, at=NOON).label == "access off"
 
 

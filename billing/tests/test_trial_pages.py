@@ -79,7 +79,7 @@ def test_more_time_in_the_days_of_grace_never_looks_shorter_than_doing_nothing(c
     account.refresh_from_db()
 
     assert page.context["more"].until < before < page.context["all_on_until"]
-    assert "Everything stays on until" in page.content.decode()
+    assert "everything stays on until" in page.content.decode()
     assert account.access_ends_at == page.context["all_on_until"]
 
 
