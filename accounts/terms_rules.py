@@ -70,11 +70,9 @@ def trial_extensions_max(terms: Terms) -> str:
     n = terms.trial_extensions_max
     if n == 0:
         return _("A trial is not made longer without talking to us.")
-    return ngettext(
-        "You can do that %(n)d time; after that, write to us.",
-        "You can do that %(n)d times; after that, write to us.",
-        n,
-    ) % {"n": n}
+    if n == 1:
+        return _("You can make a trial longer once; after that, write to us.")
+    return _("You can make a trial longer %(n)d times; after that, write to us.") % {"n": n}
 
 
 def trial_card_days(terms: Terms) -> str:
@@ -123,8 +121,10 @@ def dunning_grace_days(terms: Terms) -> str:
     if n == 0:
         return _("Access is back the moment you pay.")
     return ngettext(
-        "In any case you keep access for %(n)d day after the first failure. It is back the moment you pay.",
-        "In any case you keep access for %(n)d days after the first failure. It is back the moment you pay.",
+        "In any case you keep access for %(n)d day after the first failure. "
+        "If it was blocked, it is back the moment you pay.",
+        "In any case you keep access for %(n)d days after the first failure. "
+        "If it was blocked, it is back the moment you pay.",
         n,
     ) % {"n": n}
 
@@ -218,10 +218,10 @@ def refund_once_per_months(terms: Terms) -> str:
     if n == 0:
         return _("There is no limit on how often you can have such a refund.")
     return ngettext(
-        "You can have one such refund in %(n)d month, and so can each card, whichever account it pays for. "
-        "What the law grants you does not count.",
-        "You can have one such refund in %(n)d months, and so can each card, whichever account it pays for. "
-        "What the law grants you does not count.",
+        "There is one such refund in %(n)d month for an account, and for a card, whichever account it pays "
+        "for. Refunds that the law gives you do not count towards this limit.",
+        "There is one such refund in %(n)d months for an account, and for a card, whichever account it pays "
+        "for. Refunds that the law gives you do not count towards this limit.",
         n,
     ) % {"n": n}
 
@@ -338,8 +338,9 @@ def retention_days(terms: Terms) -> str:
 
 def purge_notice_days(terms: Terms) -> str:
     """Not a column: the same for every version (`Terms.PURGE_NOTICE_DAYS`)."""
-    shown = format_list([str(day) for day in terms.PURGE_NOTICE_DAYS], locale=reader_locale())
-    return _("Before we delete it we write to you: %(days)s days ahead.") % {"days": shown}
+    days = [ngettext("%(n)d day", "%(n)d days", n) % {"n": n} for n in terms.PURGE_NOTICE_DAYS]
+    shown = format_list(days, locale=reader_locale())
+    return _("Before we delete it we write to you: %(days)s before.") % {"days": shown}
 
 
 def export_days(terms: Terms) -> str:
