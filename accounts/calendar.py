@@ -88,8 +88,7 @@ def mail_entries(account: Account, notices: Iterable[Notice], *, at: dt.datetime
     mail are one line.
     """
     rows, known = list(notices), kinds()
-    owed = [row for row in rows if row.status == Notice.Status.OWED and row.kind in known]
-    owed = [row for row in owed if not _is_needless(row, known[row.kind], owed)]
+    owed = _owed(rows)
     likely = _likely(account, rows, owed, at)
     seen: dict[tuple[str, dt.datetime], CalendarEntry] = {}
     for notice in owed:
@@ -107,6 +106,19 @@ def mail_entries(account: Account, notices: Iterable[Notice], *, at: dt.datetime
             ),
         )
     return list(seen.values())
+
+
+def likely_moments(account: Account, notices: Iterable[Notice], *, at: dt.datetime) -> dict[int, dt.datetime]:
+    """When each of these notices that is owed would leave, by its number, as `mail_entries` says it."""
+    rows = list(notices)
+    return _likely(account, rows, _owed(rows), at)
+
+
+def _owed(rows: Iterable[Notice]) -> list[Notice]:
+    """Those that will leave: owed, of a kind that is known, and not said by another."""
+    known = kinds()
+    owed = [row for row in rows if row.status == Notice.Status.OWED and row.kind in known]
+    return [row for row in owed if not _is_needless(row, known[row.kind], owed)]
 
 
 def _is_needless(notice: Notice, kind: NoticeKind, owed: Iterable[Notice]) -> bool:

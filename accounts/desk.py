@@ -11,19 +11,23 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from babel.numbers import get_currency_name
 from django.db.models import Prefetch, Q
+from django.utils import translation
 from django.utils.translation import gettext_lazy
 
 from accounts.activity import days_active
-from accounts.calendar import CalendarEntry, mail_entries, with_holds
+from accounts.calendar import CalendarEntry, likely_moments, mail_entries, with_holds
 from accounts.history import in_words, names_in, with_names
 from accounts.holds import open_hold_at
 from accounts.kinds import title_of
 from accounts.models import Account, Event, Member, Notice, Suppression
 from accounts.notice_words import reason_words
+from accounts.places import country_name, zone_words
 from accounts.sharing import read_once
 from accounts.standing import standing
 from accounts.suppression import suppressions
+from accounts.templatetags.terms_format import reader_locale
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise as StrOrPromise
@@ -121,8 +125,12 @@ def mails(account: Account, at: dt.datetime) -> dict[str, Any] | None:
     newest = list(rows.order_by("-window_from", "-pk")[:SHOWN])
     if not newest:
         return None
+    likely = likely_moments(account, newest, at=at)
     return {
-        "notices": [(row, title_of(row.kind), reason_words(row.reason)) for row in newest],
+        "notices": [
+            (row, title_of(row.kind), reason_words(row.reason), likely.get(row.pk, row.window_from))
+            for row in newest
+        ],
         "silent": _silent(account, newest),
         "coming": mail_entries(account, newest, at=at),
     }
@@ -182,8 +190,16 @@ def read_sections(account: Account, at: dt.datetime) -> list[tuple[Section, dict
 
 
 def heading(account: Account, at: dt.datetime) -> dict[str, Any]:
-    """The state in words, as the customer reads it."""
-    return {"standing": standing(account, at=at)}
+    """The state in words, also as the customer reads it, and where the customer is at home."""
+    with translation.override(account.language):
+        as_read = standing(account, at=at).text
+    place = {
+        "country": country_name(account.country),
+        "language": reader_locale().languages[account.language],
+        "currency": get_currency_name(account.currency, count=2, locale=reader_locale()),
+        "zone": zone_words(account.time_zone),
+    }
+    return {"standing": standing(account, at=at), "as_read": as_read, "place": place}
 
 
 for _section in (

@@ -164,4 +164,4 @@ def _who(event: Event, names: Mapping[str, str], reader: User) -> str:
     return {
         Event.Actor.STAFF: _("Our support"),
         Event.Actor.PROVIDER: _("The payment provider"),
-    }.get(Event.Actor(event.actor), _("By itself"))
+    }.get(Event.Actor(event.actor), _("Automatic"))

@@ -15,7 +15,7 @@ REASONS = {
     "newer_first": gettext_noop("a newer mail goes first"),
     "no_good_moment": gettext_noop("there was no fit hour in its time"),
     "no_consent": gettext_noop("they do not want such mails"),
-    "no_longer_true": gettext_noop("it was no longer so"),
+    "no_longer_true": gettext_noop("what it would have said was no longer true"),
     "over": gettext_noop("it is over"),
     "superseded": gettext_noop("a newer mail says it"),
     "suppressed": gettext_noop("the address gets no mail"),

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Final
 
 from babel import Locale
+from babel.core import get_global
 from babel.numbers import get_currency_name
 from django.conf import settings
 from django.utils.translation import gettext as _
@@ -48,11 +49,34 @@ def _by_alphabet(choice: tuple[str, str]) -> str:
     return "".join(letter for letter in letters if not unicodedata.combining(letter)).lower()
 
 
-@lru_cache(maxsize=1)
 def time_zone_choices() -> Choices:
-    """Every zone of a region, such as Europe/Madrid, and UTC; its name is its code with spaces."""
-    names = sorted(name for name in zoneinfo.available_timezones() if name.partition("/")[0] in REGIONS)
-    return [("UTC", "UTC"), *((name, name.replace("_", " ")) for name in names)]
+    """Every zone of a region by its country and city, "Spain: Madrid", in the order of the alphabet; UTC."""
+    return _zones(str(reader_locale()))
+
+
+@lru_cache(maxsize=8)
+def _zones(locale: str) -> Choices:
+    known = Locale.parse(locale)
+    codes = [code for code in zoneinfo.available_timezones() if code.partition("/")[0] in REGIONS]
+    named = [(code, _zone_name(code, known)) for code in sorted(codes)]
+    return [("UTC", "UTC"), *sorted(named, key=_by_alphabet)]
+
+
+def _zone_name(code: str, locale: Locale) -> str:
+    countries = get_global("zone_territories")
+    country = countries.get(code) or countries.get(get_global("zone_aliases").get(code, ""))
+    named, city = locale.territories.get(country or ""), _city(code, locale)
+    return f"{named}: {city}" if named else city
+
+
+def _city(code: str, locale: Locale) -> str:
+    known = locale.time_zones.get(code, {}).get("city")
+    return str(known or code.rpartition("/")[2].replace("_", " "))
+
+
+def zone_words(code: str) -> str:
+    """Whose clock it is, by the place that people know: "time of Madrid"."""
+    return _("time of %(city)s") % {"city": _city(code, reader_locale())} if "/" in code else code
 
 
 def currency_choices() -> Choices:
@@ -62,4 +86,5 @@ def currency_choices() -> Choices:
 
 def currency_words(code: str) -> str:
     """A currency as people read it: "Euro (EUR)"."""
-    return f"{get_currency_name(code, locale=reader_locale())} ({code})"
+    name = get_currency_name(code, locale=reader_locale())
+    return f"{name[:1].upper()}{name[1:]} ({code})"

@@ -38,7 +38,10 @@ class Readable:
 
 
 def readable_kinds(account: Account, *, at: dt.datetime) -> list[Readable]:
-    """Every kind: first what is owed, then what was sent, then what could be. Four queries, and samples."""
+    """Every kind: what is to be sent, the soonest first; what was sent, the newest first; the others.
+
+    Four queries, and samples.
+    """
     newest = _newest(account)
     entries = mail_entries(account, ahead(account, at), at=at)
     coming = {entry.kind: entry for entry in reversed(entries)}
@@ -51,7 +54,15 @@ def readable_kinds(account: Account, *, at: dt.datetime) -> list[Readable]:
         )
         for code, kind in kinds().items()
     ]
-    return sorted(found, key=lambda one: (one.coming is None, not one.can_be_shown, str(one.kind.title)))
+    return sorted(found, key=_place)
+
+
+def _place(one: Readable) -> tuple[int, float, str]:
+    if one.coming:
+        return 0, one.coming.at.timestamp(), ""
+    if one.newest and one.newest.sent_at:
+        return 1, -one.newest.sent_at.timestamp(), str(one.kind.title)
+    return (2 if one.can_be_shown else 3), 0, str(one.kind.title)
 
 
 def _sample(account: Account, kind: NoticeKind, at: dt.datetime) -> Sample | None:

@@ -355,8 +355,6 @@ LABELS = {
     "accounts.Notice.user": gettext_lazy("recipient"),
     "accounts.Notice.address": gettext_lazy("address, if not a member"),
     "accounts.Notice.unanswered": gettext_lazy("times that the mail service did not answer"),
-    "accounts.Notice.window_from": gettext_lazy("from (earliest)"),
-    "accounts.Notice.window_to": gettext_lazy("to (latest)"),
     "accounts.User.is_superuser": gettext_lazy("may do everything"),
     "accounts.WebhookDelivery.body": gettext_lazy("message"),
     "accounts.WebhookDelivery.endpoint": gettext_lazy("sent to"),

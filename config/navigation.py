@@ -51,12 +51,12 @@ MENU: "list[tuple[StrOrPromise, list[tuple[StrOrPromise, str, str, str]]]]" = [
             ),
             (_("Mails"), "mail", "accounts_notice_changelist", "accounts.view_notice"),
             (
-                _("What Stripe is told"),
+                _("Instructions to Stripe"),
                 "outbox",
                 "billing_instruction_changelist",
                 "billing.view_instruction",
             ),
-            (_("What Stripe tells us"), "inbox", "billing_incoming_changelist", "billing.view_incoming"),
+            (_("Messages from Stripe"), "inbox", "billing_incoming_changelist", "billing.view_incoming"),
             (
                 _("Exit reasons"),
                 "checklist",
@@ -70,7 +70,7 @@ MENU: "list[tuple[StrOrPromise, list[tuple[StrOrPromise, str, str, str]]]]" = [
         [
             (_("Reports"), "table_view", "reports", MAY_READ),
             (_("Refunds"), "undo", "billing_refund_changelist", "billing.view_refund"),
-            (_("Movements of refunds"), "swap_vert", "billing_refundmovement_changelist", MAY_READ),
+            (_("Refund movements"), "swap_vert", "billing_refundmovement_changelist", MAY_READ),
             (_("Invoices"), "receipt_long", "billing_invoice_changelist", "billing.view_invoice"),
             (_("Payments"), "payments", "billing_payment_changelist", "billing.view_payment"),
             (_("Disputes"), "gavel", "billing_dispute_changelist", "billing.view_dispute"),
@@ -181,8 +181,8 @@ WAITING = [
         "billing.view_instruction",
     ),
     Waiting(
-        _("Unread from Stripe"),
-        _("Events that could not be applied."),
+        _("Messages from Stripe not applied"),
+        _("What they report is not in the accounts yet."),
         lambda at: Incoming.objects.filter(status=Incoming.Status.DEAD),
         "billing_incoming_changelist",
         "status__exact=dead",

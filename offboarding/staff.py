@@ -102,7 +102,7 @@ def page_url(account: Account, about: str, cancellation: Cancellation | None = N
 class CallerForm(forms.Form):
     """Who is calling, and how support knows."""
 
-    caller = forms.ChoiceField(label=gettext_lazy("Who is calling?"), widget=forms.RadioSelect)
+    caller = forms.ChoiceField(label=gettext_lazy("Person of this account"), widget=forms.RadioSelect)
     identified = forms.ChoiceField(
         label=gettext_lazy("How do you know?"), choices=Identified.choices, widget=forms.RadioSelect
     )

@@ -19,6 +19,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts import clock
 from accounts.errors import NotAllowed, WrongState
@@ -68,7 +69,12 @@ def is_own(request: HttpRequest, row: Model) -> bool:
 
 
 class DeskAdmin(ModelAdmin[M]):
-    """A list that costs the same at any size, with the company's days and hours."""
+    """A list that costs the same at any size, with the company's days and hours.
+
+    `nothing_yet` says where the entries of an empty list come from, if nobody adds them here.
+    """
+
+    nothing_yet: "StrOrPromise" = gettext_lazy("Entries appear by themselves as things happen.")
 
     paginator = CheapPaginator
     show_full_result_count = False

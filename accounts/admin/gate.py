@@ -34,6 +34,7 @@ class ApiKeyAdmin(ActsAdmin[ApiKey]):
     list_select_related = ("account",)
     search_fields = ("prefix__exact", "account__public_id__exact")
     exclude = ("token_hash",)
+    nothing_yet = _("Owners make keys for their account, on a page of their own.")
     acts: ClassVar[tuple[Act[ApiKey], ...]] = (
         Act(
             code="revoke",

@@ -107,7 +107,8 @@ class JobRunAdmin(ReadOnlyAdmin[JobRun]):
             turn(name, by=by, at=clock.now(), reason=form.cleaned_data["reason"])
             messages.success(request, _("It runs again.") if is_off else _("It is switched off."))
             return redirect("admin:accounts_jobrun_board")
-        title = job.title if job else _("Everything that moves money or destroys data")
+        what = job.title if job else _("Everything that moves money or destroys data")
+        title = (_("Turn on: %(what)s") if is_off else _("Turn off: %(what)s")) % {"what": what}
         stopped = [job] if job else [each for each in jobs.jobs().values() if each.is_grave]
         return self._page(
             request,

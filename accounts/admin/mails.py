@@ -110,7 +110,7 @@ class NoticeAdmin(ActsAdmin[Notice]):
         rules = sorted(NOTICE_RULES, key=lambda rule: (rule.event, rule.id))
         books = sorted(TAX_RETENTION.values(), key=lambda rule: rule.country)
         context = {"rules": rules, "books": books, "is_strict": settings.LAW_STRICT}
-        return self.page(request, "admin/desk/law.html", _("Rules of law"), **context)
+        return self.page(request, "admin/desk/law.html", _("Rules of law"), opts=None, **context)
 
 
 class LiftForm(forms.Form):
@@ -206,4 +206,16 @@ class MailPages:
     ) -> TemplateResponse:
         request.current_app = self.admin_site.name
         common = self.admin_site.each_context(request) | {"title": title, "opts": self.opts}
-        return TemplateResponse(request, template, common | context | {"account": account})
+        here = {"account": account, "trail": self._trail(account, title)}
+        return TemplateResponse(request, template, common | context | here)
+
+    def _trail(self, account: Account, title: str) -> list[dict[str, Any]]:
+        """What the head of the page names after the app: the list, the account, this page."""
+        accounts = reverse("admin:accounts_account_changelist")
+        page = reverse("admin:accounts_account_change", args=[account.pk])
+        return [
+            {},
+            {"title": self.opts.verbose_name_plural, "link": accounts},
+            {"title": account, "link": page},
+            {"title": title},
+        ]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from accounts import copies
 
@@ -44,7 +45,7 @@ class ApiKey(models.Model):
 
     class Meta:
         verbose_name = _("API key")
-        verbose_name_plural = _("API keys")
+        verbose_name_plural = pgettext_lazy("how many there are", "API keys")
         indexes = [models.Index(fields=["account", "-created_at"], name="api_key_account")]
 
     def __str__(self) -> str:

@@ -85,7 +85,7 @@ def test_it_says_who_did_it():
         "Someone of your team",
         "Our support",
         "The payment provider",
-        "By itself",
+        "Automatic",
     ]
 
 

@@ -76,7 +76,7 @@ class RefundAdmin(MoneyMixin, ReadOnlyAdmin[Refund]):
     """Each refund from the decision until it lands or fails."""
 
     amounts = ("amount", "tax")
-    list_display = ("public_id", "account", "money", "basis", "state", "created_at", "moved_at", "arrives_by")
+    list_display = ("created_at", "account", "money", "basis", "state", "moved_at", "arrives_by")
     list_filter = ("state", "basis", "currency")
     list_select_related = ("account",)
     search_fields = ("public_id__exact", "provider_id__exact", "account__public_id__exact")

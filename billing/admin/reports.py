@@ -8,7 +8,8 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from accounts import clock
@@ -27,10 +28,26 @@ class MovementAdmin(MoneyMixin, ReadOnlyAdmin[RefundMovement]):
     """The books of refunds, and the reports that are made from them."""
 
     amounts = ("amount", "tax")
-    list_display = ("moved_at", "kind", "money", "refund", "balance_transaction")
+    list_display = ("moved_at", "kind", "money", "account", "invoice", "balance_transaction")
     list_filter = ("kind", "currency")
-    list_select_related = ("refund",)
+    list_select_related = ("refund__account", "refund__payment__invoice")
     ordering = ("-moved_at", "-pk")
+
+    @admin.display(description=_("account"))
+    def account(self, row: RefundMovement) -> str:
+        return str(row.refund.account)
+
+    @admin.display(description=_("invoice"), empty_value="–")
+    def invoice(self, row: RefundMovement) -> str:
+        """The invoice of the payment that it is taken from, as a link."""
+        invoice = row.refund.payment.invoice
+        if invoice is None:
+            return ""
+        return format_html(
+            '<a class="text-link" href="{}">{}</a>',
+            reverse("admin:billing_invoice_change", args=[invoice.pk]),
+            invoice,
+        )
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
