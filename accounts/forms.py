@@ -52,9 +52,8 @@ class OpenAccountForm(forms.Form):
     """What an account is opened with, the terms and the start included."""
 
     company = forms.CharField(
-        label=_("Company"),
+        label=_("Company, or your own name"),
         max_length=200,
-        help_text=_("Or your own name, if the account is for yourself."),
         widget=forms.TextInput(attrs={"autocomplete": "organization"}),
     )
     kind = forms.ChoiceField(
@@ -89,8 +88,9 @@ class OpenAccountForm(forms.Form):
         required=False,
         label=_("Start at once"),
         help_text=_(
-            "I ask for the service to start before the period in which I can withdraw is over. If I then "
-            "withdraw, I pay only for the days until I did. Without this I get everything back."
+            "For private persons only. I ask for the service to start before the period in which I can "
+            "withdraw is over. If I then withdraw, I pay only for the days until I did. Without this I get "
+            "everything back."
         ),
     )
     terms_version = forms.IntegerField(widget=forms.HiddenInput)
@@ -186,12 +186,7 @@ class InviteForm(forms.Form):
     """A seat for an address."""
 
     email = forms.EmailField(label=_("E-mail address"), max_length=254)
-    role = forms.ChoiceField(
-        label=_("Role"),
-        choices=Member.Role.choices,
-        initial=Member.Role.MEMBER,
-        help_text=_("Members use the product. Billing also pays and may leave. Owners may do everything."),
-    )
+    role = forms.ChoiceField(label=_("Role"), choices=Member.Role.choices, initial=Member.Role.MEMBER)
 
 
 class ApiKeyForm(forms.Form):
@@ -212,7 +207,9 @@ class AccountSettingsForm(forms.Form):
     """What an owner may change about the account, each with its effect."""
 
     name = forms.CharField(
-        label=_("Company"), max_length=200, help_text=_("It is on your invoices from now on.")
+        label=_("Company, or your own name"),
+        max_length=200,
+        help_text=_("It is on your invoices from now on."),
     )
     country = forms.ChoiceField(
         label=_("Country"),
