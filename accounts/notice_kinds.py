@@ -5,6 +5,7 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
+from accounts.law import withdrawal_days
 from accounts.links import make_link
 from accounts.models import ApiKey, Invitation, Link, Member, Notice
 from accounts.notices import Category, NoticeKind, register
@@ -15,6 +16,7 @@ def _welcome(notice: Notice, at: dt.datetime) -> dict[str, Any]:
     acceptance = notice.account.acceptances.select_related("terms").order_by("accepted_at")[:1].get()
     return {
         "acceptance": acceptance,
+        "withdrawal_days": withdrawal_days(notice.account.country, notice.account.kind),
         "terms_url": page_url("terms_version", acceptance.terms.version),
         "url": page_url("account_overview", notice.account.public_id),
     }

@@ -18,8 +18,10 @@ from accounts.panels import Panel, register
 from accounts.sharing import shared
 from offboarding import retention
 from offboarding.completions import kept_until
+from offboarding.dates import data_and_the_step
 from offboarding.leaving_panel import latest_leaving
 from offboarding.models import Closure
+from offboarding.standing import is_last_step_open
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,10 @@ def data_facts(account: Account, member: Member, at: dt.datetime) -> dict[str, A
     """The card: until when data is kept. Two queries, of which a page makes each once."""
     closure = _closure(account)
     leaving = None if closure else latest_leaving(account)
-    return {"closure": closure, "kept_until": kept_until(leaving) if leaving and leaving.is_open else None}
+    if leaving is None or not leaving.is_open:
+        return {"closure": closure}
+    step = data_and_the_step(leaving) if is_last_step_open(leaving, at=at) else ""
+    return {"closure": closure, "kept_until": kept_until(leaving), "data_and_step": step}
 
 
 def _closure(account: Account) -> Closure | None:

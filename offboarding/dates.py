@@ -11,8 +11,9 @@ from django.utils.translation import ngettext
 
 from accounts.templatetags.terms_format import day, format_money, moment
 from offboarding import wording
+from offboarding.completions import kept_until
 from offboarding.models import Cancellation, Ending, Quote, Reservation
-from offboarding.outcomes import FREE_STARTS, later_refund
+from offboarding.outcomes import FREE_STARTS, LaterRefund, later_refund
 from offboarding.quotes import leaving_terms, recompute, situation_of
 from offboarding.situation import Start
 from offboarding.standing import Standing
@@ -34,8 +35,45 @@ def dates_of(standing: Standing) -> list[Pair]:
         return _with_and_without_the_step(cancellation)
     last = (_("Last moment of access"), moment(cancellation.effective_at))
     if standing.reservation is not None:
-        return [*_free_days(standing.reservation), last, *_kept(standing.reservation)]
-    return [last, *_refund_open(cancellation), *_refund_missed(cancellation)]
+        free = _free_days(cancellation, standing.reservation.free_until)
+        return [free, last, *_kept(standing.reservation, is_open=cancellation.is_open)]
+    later = refund_left_open(cancellation)
+    open_ = [(_("Refund"), wording.still_open(later))] if later else []
+    return [last, *open_, *_refund_missed(cancellation)]
+
+
+def refund_left_open(cancellation: Cancellation) -> LaterRefund | None:
+    """Whoever only stopped the renewal can still choose the refund of that day, while access is on."""
+    if not cancellation.is_open or cancellation.ending != Ending.STOP_RENEWING:
+        return None
+    return later_refund(leaving_terms(cancellation.quote.terms), situation_of(cancellation.quote))
+
+
+def is_free_time_first(cancellation: Cancellation) -> bool:
+    """Whether paid days go on after the free ones: in a trial there are none."""
+    paid = situation_of(cancellation.quote).start not in wording.NOTHING_PAID
+    return paid and cancellation.is_open and cancellation.ending == Ending.FREE_DAYS
+
+
+def data_and_the_step(cancellation: Cancellation) -> str:
+    """When the data goes, without the last step and with it."""
+    quote = cancellation.quote
+    kept = kept_until(cancellation)
+    days = quote.terms.retention_days
+    words = {"day": day(kept), "days": days, "other": day(quote.purge_on)}
+    if quote.ending == Ending.CLOSE_DELETE:
+        said = _("Without the last step it is deleted on %(day)s; with it, on the day that you choose there.")
+    elif quote.ending == Ending.STOP_NOW and not quote.keeps_access:
+        said = ngettext(
+            "Without the last step it is deleted on %(day)s; with it, %(days)d day after you confirm.",
+            "Without the last step it is deleted on %(day)s; with it, %(days)d days after you confirm.",
+            days,
+        )
+    elif quote.purge_on != kept:
+        said = _("Without the last step it is deleted on %(day)s; with it, on %(other)s.")
+    else:
+        said = _("It is deleted on %(day)s, with the last step or without it.")
+    return said % words
 
 
 def renews_otherwise(quote: Quote) -> bool:
@@ -94,18 +132,23 @@ def _refund_of_the_step(cancellation: Cancellation) -> list[Pair]:
             "moment": moment(cancellation.claim_until),
         }
         return [(_("Refund"), words)]
-    kept = _("%(amount)s is then kept for you: claim it on any day until %(moment)s") % {
+    kept = _(
+        "%(amount)s is then kept for you: claim it on any day until %(moment)s; "
+        "claiming it ends what is left of access"
+    ) % {
         "amount": format_money(value, quote.currency),
         "moment": moment(cancellation.claim_until),
     }
-    return [(_("Free days until"), day(recompute(quote).free_until)), (_("Refund"), kept)]
+    return [_free_days(cancellation, recompute(quote).free_until), (_("Refund"), kept)]
 
 
-def _free_days(reservation: Reservation) -> list[Pair]:
-    return [(_("Free days until"), day(reservation.free_until))]
+def _free_days(cancellation: Cancellation, until: dt.datetime | None) -> Pair:
+    if not is_free_time_first(cancellation):
+        return (_("Free days until"), day(until))
+    return (_("Free days"), _("Until %(day)s; after them your paid days go on") % {"day": day(until)})
 
 
-def _kept(reservation: Reservation) -> list[Pair]:
+def _kept(reservation: Reservation, *, is_open: bool) -> list[Pair]:
     """The refund that free days keep, and what became of it."""
     if not reservation.amount:
         return []
@@ -117,17 +160,11 @@ def _kept(reservation: Reservation) -> list[Pair]:
         % {"amount": amount, "moment": moment(reservation.deadline_at)},
     }.get(
         Reservation.Status(reservation.status),
-        wording.kept_refund(reservation.amount, reservation.currency, reservation.deadline_at),
+        wording.kept_refund(
+            reservation.amount, reservation.currency, reservation.deadline_at, ends_access=is_open
+        ),
     )
     return [(_("Refund"), words)]
-
-
-def _refund_open(cancellation: Cancellation) -> list[Pair]:
-    """Whoever only stopped the renewal can still choose the refund of that day, while access is on."""
-    if not cancellation.is_open or cancellation.ending != Ending.STOP_RENEWING:
-        return []
-    later = later_refund(leaving_terms(cancellation.quote.terms), situation_of(cancellation.quote))
-    return [(_("Refund"), wording.still_open(later))] if later else []
 
 
 def _refund_missed(cancellation: Cancellation) -> list[Pair]:

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import Notice
 from accounts.notices import Category, NoticeKind, register
 from offboarding import receipts, wording
-from offboarding.dates import billing_words, dates_of
+from offboarding.dates import billing_words, dates_of, is_free_time_first
 from offboarding.models import Cancellation
 from offboarding.standing import read_standing
 
@@ -35,6 +35,8 @@ def _context(notice: Notice, at: dt.datetime) -> dict[str, Any]:
         "receipt_path": receipts.receipt_path(cancellation),
         "undo_path": receipts.undo_path(cancellation),
         "page_path": page,
+        "claim_path": reverse("leaving_claim", args=[cancellation.account.public_id, cancellation.public_id]),
+        "is_free_time_first": is_free_time_first(cancellation),
         "exports_path": reverse("exports", args=[cancellation.account.public_id]),
         "return_path": reverse("come_back", args=[cancellation.account.public_id]),
     }

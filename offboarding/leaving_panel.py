@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from django.urls import reverse
@@ -13,9 +14,15 @@ from accounts.panels import Panel
 from accounts.sharing import shared
 from accounts.templatetags.terms_format import format_money
 from offboarding import receipts, wording
-from offboarding.dates import billing_words, dates_of, renews_otherwise
+from offboarding.dates import (
+    billing_words,
+    dates_of,
+    is_free_time_first,
+    refund_left_open,
+    renews_otherwise,
+)
 from offboarding.models import Cancellation, Ending
-from offboarding.standing import Standing, read_glance
+from offboarding.standing import Standing, read_glance, refunds_of
 
 
 def latest_leaving(account: Account) -> Cancellation | None:
@@ -31,12 +38,15 @@ def leaving_facts(account: Account, member: Member, at: dt.datetime) -> dict[str
     if cancellation is None or (not cancellation.is_open and account.state in Account.OPEN_STATES):
         return None
     standing = read_glance(cancellation, at=at)
+    if not cancellation.is_open and cancellation.confirmed_at and cancellation.quote.amount:
+        standing = replace(standing, refunds=refunds_of(cancellation))
     return {
         "cancellation": cancellation,
         "quote": cancellation.quote,
         "standing": standing,
         "dates": dates_of(standing),
         "billing": billing_words(cancellation),
+        "can_choose": refund_left_open(cancellation) is not None,
         "renews": renews_otherwise(cancellation.quote),
         "title": wording.title_of(cancellation.quote),
         "of_itself": wording.of_itself(cancellation.via),
@@ -75,8 +85,9 @@ def leaving_to_come(account: Account, member: Member, at: dt.datetime) -> Iterab
 def leaving_entries(
     cancellation: Cancellation, *, at: dt.datetime, url: str = "", is_payer: bool = True
 ) -> list[CalendarEntry]:
-    """The end of access, where the end of the plan does not say it already, and of a refund that waits."""
-    entries = []
+    """The ends of free days, of access where the plan's does not say it, and of a refund that waits."""
+    standing = read_glance(cancellation, at=at)
+    entries = _free_days_end(standing, at, url)
     if cancellation.is_open and not _plan_says_it(cancellation):
         entries.append(
             CalendarEntry(
@@ -86,9 +97,16 @@ def leaving_entries(
                 url=url,
             )
         )
-    standing = read_glance(cancellation, at=at)
-    lapse = _lapse(standing, url) if is_payer else None
+    lapse = _lapse(standing, at, url) if is_payer else None
     return [*entries, lapse] if lapse else entries
+
+
+def _free_days_end(standing: Standing, at: dt.datetime, url: str) -> list[CalendarEntry]:
+    reservation = standing.reservation
+    if reservation is None or reservation.free_until <= at or not is_free_time_first(standing.cancellation):
+        return []
+    text, why = _("The free days end; your paid days go on"), _("As you chose when you left.")
+    return [CalendarEntry(at=reservation.free_until, text=text, why=why, url=url)]
 
 
 def _plan_says_it(cancellation: Cancellation) -> bool:
@@ -100,24 +118,22 @@ def _plan_says_it(cancellation: Cancellation) -> bool:
     return min(subscription.cancel_at, access or subscription.cancel_at) == cancellation.effective_at
 
 
-def _lapse(standing: Standing, url: str) -> CalendarEntry | None:
+def _lapse(standing: Standing, at: dt.datetime, url: str) -> CalendarEntry | None:
     """The last moment of a refund that waits for a step of the customer's own."""
     cancellation, reservation = standing.cancellation, standing.reservation
-    quote = cancellation.quote
+    quote, later = cancellation.quote, refund_left_open(cancellation)
     if standing.can_claim and reservation is not None:
-        until, value = reservation.deadline_at, reservation.amount
+        until, value, why = reservation.deadline_at, reservation.amount, _("Until then you can have it.")
     elif standing.last_step_open and cancellation.claim_until and quote.ending != Ending.FREE_DAYS:
         until, value = cancellation.claim_until, quote.amount + quote.credit
+        why = _("Until then the last step can be taken.")
+    elif later is not None and later.until >= at:
+        until, value, why = later.until, later.value, _("Until then you can choose another way to leave.")
     else:
         return None
     if not value:
         return None
     amount = format_money(value, quote.currency)
     return CalendarEntry(
-        at=until,
-        text=_("A refund of %(amount)s lapses") % {"amount": amount},
-        why=_("Until then you can have it.")
-        if standing.can_claim
-        else _("Until then the last step can be taken."),
-        url=url,
+        at=until, text=_("A refund of %(amount)s lapses") % {"amount": amount}, why=why, url=url
     )

@@ -5,7 +5,7 @@ shown, stored, executed and audited as one thing.
 """
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from billing import periods
@@ -145,6 +145,7 @@ class LaterRefund:
     value: int
     currency: str
     until: dt.datetime
+    act: Act
 
 
 def later_refund(terms: LeavingTerms, facts: Situation) -> LaterRefund | None:
@@ -155,7 +156,17 @@ def later_refund(terms: LeavingTerms, facts: Situation) -> LaterRefund | None:
     until = min(renewing.access_ends_at, now.claim_until)
     if until <= _moment(facts.billing.declared_at):
         return None
-    return LaterRefund(now.refund.value, now.refund.currency, until)
+    act = act_of(Ending.STOP_NOW, facts.start, keeps_access=now.keeps_access)
+    return LaterRefund(now.refund.value, now.refund.currency, until, act)
+
+
+def is_now_like_renewing(terms: LeavingTerms, facts: Situation) -> bool:
+    """Whether stopping now does no more than stopping the renewal: access is off, nothing comes back."""
+    renewing, now = _renewing_and_now(terms, facts)
+    if not facts.is_blocked or facts.charging or now.refund.value:
+        return False
+    same = replace(now, ending=renewing.ending, refund=renewing.refund, undo_until=None, claim_until=None)
+    return same == replace(renewing, undo_until=None, claim_until=None)
 
 
 def default_ending(terms: LeavingTerms, facts: Situation) -> str:

@@ -49,7 +49,7 @@ def read_standing(cancellation: Cancellation, *, at: dt.datetime) -> Standing:
     closure = closures[-1] if closures else None
     return replace(
         read_glance(cancellation, at=at),
-        refunds=list(Refund.objects.filter(reason_ref=cancellation.ref).select_related("payment")),
+        refunds=refunds_of(cancellation),
         closure=closure,
         is_answered=ExitSurvey.objects.filter(cancellation=cancellation).exists(),
         waits_for_provider=cancellation.status == Cancellation.Status.RECEIVED
@@ -65,6 +65,11 @@ def read_standing(cancellation: Cancellation, *, at: dt.datetime) -> Standing:
             and cancellation.ending == Ending.CLOSE_DELETE
         ),
     )
+
+
+def refunds_of(cancellation: Cancellation) -> list[Refund]:
+    """What goes back because of it, with the payments that it goes back to. One query."""
+    return list(Refund.objects.filter(reason_ref=cancellation.ref).select_related("payment"))
 
 
 def is_last_step_open(cancellation: Cancellation, *, at: dt.datetime) -> bool:

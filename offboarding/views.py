@@ -19,9 +19,8 @@ from accounts.views import form_page
 from billing.pauses import pause_choices
 from billing.plan_choice import price_words
 from offboarding import receipts, wording
-from offboarding.completions import kept_until
 from offboarding.confirmations import confirm_cancellation, outcome_at_confirmation
-from offboarding.dates import billing_words, dates_of, renews_otherwise
+from offboarding.dates import billing_words, data_and_the_step, dates_of, renews_otherwise
 from offboarding.declarations import declare_cancellation
 from offboarding.endings import show_endings
 from offboarding.facts import read_situation
@@ -129,8 +128,9 @@ def about_cancellation(
         "keeping": wording.keeping(cancellation),
         "lines": wording.explain(quote),
         "why_none": wording.why_none(quote),
+        "is_prorated": any(line["code"] == "line_unused" for line in quote.lines),
         "receipt": receipts.receipt_path(cancellation),
-        "kept_until": kept_until(cancellation),
+        "data_and_step": data_and_the_step(cancellation),
     } | more
 
 
@@ -155,6 +155,7 @@ def survey(request: AccountRequest, cancellation_id: str) -> HttpResponse:
         "form": form,
         "steps": _steps(cancellation),
         "step": 2,
+        "last_step": is_last_step_open(cancellation, at=clock.now()),
     }
     return render(request, "leaving/survey.html", context)
 

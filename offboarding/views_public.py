@@ -49,6 +49,7 @@ def undo(request: HttpRequest, token: str) -> HttpResponse:
             pass
     context = {
         "cancellation": cancellation,
+        "quote": cancellation.quote,
         "standing": read_standing(cancellation, at=at),
         "done": done,
         "renews": renews_otherwise(cancellation.quote),

@@ -5,7 +5,7 @@ reader's language. Nothing is calculated.
 """
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -16,7 +16,7 @@ from billing.plan_choice import price_words
 from offboarding.doing_nothing import Nothing
 from offboarding.models import Cancellation, Ending, Quote
 from offboarding.outcomes import FREE_STARTS, Act, LaterRefund, Outcome, act_of
-from offboarding.quotes import act_of_quote
+from offboarding.quotes import act_of_quote, situation_of
 from offboarding.situation import Situation, Start
 
 Pair = tuple[str, str]
@@ -76,7 +76,7 @@ WHY_NOT = {
         "The period that has just begun is being charged; once it is paid, free days can follow it."
     ),
     "had_free_days": gettext_noop("You had free days not long ago."),
-    "owners_only": gettext_noop("Only an owner of the account can have its data deleted."),
+    "owners_only": gettext_noop("Only an owner of the account can have its data deleted: %(names)s."),
 }
 
 
@@ -90,7 +90,10 @@ def card(
     later: LaterRefund | None = None,
     nothing: Nothing | None = None,
 ) -> dict[str, Any]:
-    """One ending as a card of `components/choice.html`; the same labels in the same order on each."""
+    """One ending as a card of `components/choice.html`; the same labels in the same order on each.
+
+    The one that is on record has a `tag` and no button: there is nothing to choose about it.
+    """
     act = act_of(outcome.ending, facts.start, keeps_access=outcome.keeps_access)
     return {
         "code": outcome.ending,
@@ -98,7 +101,7 @@ def card(
         "first": _first(outcome, facts, nothing),
         "text": _text(outcome, facts, nothing),
         "facts": facts_of(outcome, facts, later=later),
-        "button": _(BUTTONS[act]),
+        "button": "" if tag else _(BUTTONS[act]),
         "fields": [("shown", mark)],
         "is_default": is_default,
         "tag": tag,
@@ -129,7 +132,8 @@ def if_nothing(nothing: Nothing) -> str:
         ) % {"moment": until}
     return _(
         "This trial has no card, and nothing will be charged. If you do nothing, everything stays on until "
-        "%(moment)s; then access is off, and your data is kept until %(day)s."
+        "%(moment)s; then access is off and a last mail says goodbye. From that mail on your data is kept, "
+        "until %(day)s."
     ) % {"moment": until, "day": day(nothing.data_until)}
 
 
@@ -141,7 +145,7 @@ def _first(outcome: Outcome, facts: Situation, nothing: Nothing | None) -> str:
         return ""
     given_up = nothing.access_until if nothing else outcome.paid_until
     if facts.start in NOTHING_PAID:
-        return _("You give up access until %(day)s.") % {"day": day(given_up)}
+        return _("You give up the access that you would have until %(day)s.") % {"day": day(given_up)}
     reason = _(WHY_NONE.get(outcome.refund.why_none, WHY_NONE["nothing_paid"]))
     if given_up <= outcome.access_ends_at:
         return _("Nothing is refunded. %(reason)s") % {"reason": reason}
@@ -155,23 +159,22 @@ def _text(outcome: Outcome, facts: Situation, nothing: Nothing | None) -> str:
     if outcome.ending == Ending.STOP_RENEWING:
         return _text_of_the_end(outcome, facts, nothing)
     if outcome.ending == Ending.STOP_NOW:
-        return (
-            _("You get the money back and keep access.")
-            if outcome.keeps_access
-            else _("It ends once you confirm.")
-        )
+        if outcome.keeps_access:
+            return _("You get the money back and keep access.")
+        return "" if facts.is_blocked else _("It ends once you confirm.")
     if outcome.ending == Ending.FREE_DAYS:
-        if not outcome.refund.value:
+        if facts.start in NOTHING_PAID:
             return _("Let us try to fix it first. Nothing is charged for these days.")
-        return _("Let us try to fix it first: the free days run until %(day)s.") % {
-            "day": day(outcome.free_until)
-        }
+        return _(
+            "Let us try to fix it first: free days now, until %(free)s. "
+            "After them your paid days go on until %(until)s; then it ends."
+        ) % {"free": day(outcome.free_until), "until": day(outcome.access_ends_at)}
     if facts.teammates:
         return _(
             "Your teammates are told at once and have time to fetch their data or, if they are owners, "
             "to stop it."
         )
-    if facts.start == Start.ENDED:
+    if facts.start == Start.ENDED or facts.is_blocked:
         return _("Your data goes for good.")
     return _("It ends once you confirm, and your data goes for good.")
 
@@ -181,7 +184,10 @@ def _text_of_the_end(outcome: Outcome, facts: Situation, nothing: Nothing | None
     if facts.start == Start.FREE:
         return _("Your account closes at the end of today.")
     if facts.start == Start.TRIAL_OVER:
-        return _("Access ends on the same day as without it, and no reminder comes before.")
+        return _(
+            "Access ends on the same day as if you did nothing, but we send no reminder. "
+            "Your data is kept from that day on, not from a last mail."
+        )
     if facts.start == Start.TRIAL and nothing and nothing.access_until > outcome.access_ends_at:
         return _("Access ends with the trial: without the days of grace that doing nothing gives.")
     if facts.start in (Start.TRIAL, Start.TRIAL_CARD):
@@ -227,7 +233,7 @@ def _money(outcome: Outcome, facts: Situation, later: LaterRefund | None) -> str
         return _("Nothing is refunded")
     amount = format_money(refund.amount, refund.currency)
     if outcome.ending == Ending.FREE_DAYS:
-        return kept_refund(refund.value, refund.currency, outcome.claim_until)
+        return kept_refund(refund.value, refund.currency, outcome.claim_until, ends_access=True)
     parts = []
     if refund.amount:
         parts.append(
@@ -288,9 +294,9 @@ def why_not(outcome: Outcome) -> str:
     return _(WHY_NOT.get(outcome.why_not, WHY_NOT["nothing_runs"]))
 
 
-def why_not_yours() -> str:
-    """Why deleting is not offered to who only pays."""
-    return _(WHY_NOT["owners_only"])
+def why_not_yours(owners: Iterable[str]) -> str:
+    """Why deleting is not offered to who only pays, and who can have it done."""
+    return _(WHY_NOT["owners_only"]) % {"names": ", ".join(owners)}
 
 
 def title(ending: str) -> str:
@@ -316,27 +322,42 @@ def of_itself(via: str) -> str:
 
 
 def keeping(cancellation: Cancellation) -> str:
-    """What keeping costs what ends by itself: nobody has read it in a mail."""
+    """What keeping it costs, where a price and the day of the next charge are certain."""
     plan = cancellation.subscription.plan if cancellation.subscription else None
-    if plan is None or plan.is_free or not of_itself(cancellation.via):
+    if plan is None or plan.is_free:
         return ""
-    return _("It then goes on at %(price)s, charged from that moment on.") % {"price": price_words(plan)}
+    if of_itself(cancellation.via):
+        return _("It then goes on at %(price)s, charged from that moment on.") % {"price": price_words(plan)}
+    facts = situation_of(cancellation.quote)
+    if facts.start not in (Start.PAYING, Start.TRIAL_CARD) or facts.charging:
+        return ""
+    return _("It then goes on at %(price)s; the next charge is on %(day)s.") % {
+        "price": price_words(plan),
+        "day": day(cancellation.effective_at),
+    }
 
 
 def still_open(later: LaterRefund) -> str:
-    """A refund that stopping the renewal leaves to be chosen."""
-    return _("%(amount)s can still come back to you: choose another way to leave until %(moment)s.") % {
+    """A refund that stopping the renewal leaves to be chosen, and by which ending."""
+    return _("%(amount)s can still come back to you: choose “%(way)s” until %(moment)s.") % {
         "amount": format_money(later.value, later.currency),
+        "way": _(TITLES[later.act]),
         "moment": moment(later.until),
     }
 
 
-def kept_refund(amount: int, currency: str, until: dt.datetime | None) -> str:
-    """A refund that free days keep."""
-    return _("%(amount)s is kept for you: claim it on any day until %(moment)s") % {
-        "amount": format_money(amount, currency),
-        "moment": moment(until),
-    }
+def kept_refund(amount: int, currency: str, until: dt.datetime | None, *, ends_access: bool) -> str:
+    """A refund that free days keep; while access is on, claiming it ends that."""
+    words = {"amount": format_money(amount, currency), "moment": moment(until)}
+    if ends_access:
+        return (
+            _(
+                "%(amount)s is kept for you: claim it on any day until %(moment)s; "
+                "claiming it ends what is left of access"
+            )
+            % words
+        )
+    return _("%(amount)s is kept for you: claim it on any day until %(moment)s") % words
 
 
 # --- How a refund was worked out ---------------------------------------------------------------
@@ -369,7 +390,7 @@ SENTENCES: dict[str, Callable[[Params, str], str]] = {
         _("Within %(days)d days of the payment (until %(day)s) everything comes back.")
         % {"days": p["days"], "day": _on(p.get("deadline"))}
     ),
-    "terms_pro_rata": lambda p, c: _("The part of the paid time that is not used comes back."),
+    "terms_pro_rata": lambda p, c: _("The refund is the part of the paid time that is not used."),
     "terms_none": lambda p, c: _("Our terms give nothing back here."),
     "terms_once": lambda p, c: (
         _("One voluntary refund in %(months)d months; the next from %(day)s.")
@@ -384,8 +405,12 @@ SENTENCES: dict[str, Callable[[Params, str], str]] = {
     ),
     "line_full": lambda p, c: _("The whole price of the period"),
     "line_unused": lambda p, c: (
-        _("Unused: %(unused)s of %(whole)s")
-        % {"unused": _days(p["seconds"]), "whole": _days(p["whole_seconds"])}
+        _("Unused: %(unused)s of %(whole)s, of %(price)s")
+        % {
+            "unused": _days(p["seconds"]),
+            "whole": _days(p["whole_seconds"]),
+            "price": format_money(p["net"] + p["tax"], c),
+        }
     ),
     "line_used": lambda p, c: (
         _("Used: %(used)s of %(whole)s") % {"used": _days(p["seconds"]), "whole": _days(p["whole_seconds"])}

@@ -88,9 +88,10 @@ def test_a_payer_who_was_blocked_can_leave(noon, ending, team):
 
     page = at_the_door(browser, account)
 
-    assert sorted(offered(page)) == ["close_delete", "stop_now", "stop_renewing"]
-    assert words(page).count("Access has ended already") == 3
-    assert words(page).count("€29.00 is cancelled") == 3
+    # Stopping now would be the same with one step more; a page that lies open can still send it.
+    assert sorted(offered(page)) == ["close_delete", "stop_renewing"]
+    assert words(page).count("Access has ended already") == 2
+    assert words(page).count("€29.00 is cancelled") == 2
     assert "Coming back later is one click" in words(page)
     assert [sentence for sentence in UNTRUE if sentence in words(page)] == []
     choose(browser, account, ending)

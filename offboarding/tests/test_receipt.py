@@ -101,14 +101,31 @@ def test_an_amount_that_is_kept_or_waits_is_not_said_to_be_going_back(account):
     assert "Worked out when it was declared" in read(account)
 
 
+def test_the_overview_says_when_free_days_end_and_where_a_refund_is(account):
+    browser = owners_browser(account)
+    overview = reverse("account_overview", args=[account.public_id])
+    choose(browser, account, "stop_renewing")
+    renewing = words(browser.get(overview))
+    browser.post(reverse("choose_ending", args=[account.public_id]), {"ending": "free_days"})
+    confirm(browser, account)
+    free = words(browser.get(overview))
+    browser.post(reverse("leaving_claim", args=[account.public_id, latest(account).public_id]))
+
+    assert "A refund of €10.30 lapses Until then you can choose another way to leave." in renewing
+    assert "The free days end; your paid days go on" in free
+    assert "lapses Until then you can have it." in free
+    assert "€10.30 is being sent; it arrives by 10 April 2026" in words(browser.get(overview))
+
+
 def test_until_the_last_step_the_data_is_kept_as_long_as_the_access_asks_for(account):
     browser = owners_browser(account)
     choose(browser, account, "stop_now")
 
     overview = words(browser.get(reverse("account_overview", args=[account.public_id])))
 
-    assert "Without the last step it is deleted on 8 October 2026" in read(account)
-    assert "Your data is kept, and yours to fetch, until it is deleted on 8 October 2026" in overview
+    said = "Without the last step it is deleted on 8 October 2026; with it, 180 days after you confirm."
+    assert said in read(account)
+    assert f"Your data is kept, and yours to fetch. {said}" in overview
     assert "Nothing is planned to be deleted" not in overview
 
 
@@ -117,13 +134,15 @@ DATES = {
     ("free_days", False): [
         "Without the last step Access ends on 11 April 2026, 14:00 CEST; nothing is refunded",
         "With the last step Access ends on 25 April 2026, 14:00 CEST",
-        "Free days until 14 April 2026",
-        "Refund €10.30 is then kept for you: claim it on any day until 28 April 2026, 23:59 CEST",
+        "Free days Until 14 April 2026; after them your paid days go on",
+        "Refund €10.30 is then kept for you: claim it on any day until 28 April 2026, 23:59 CEST; "
+        "claiming it ends what is left of access",
     ],
     ("free_days", True): [
-        "Free days until 14 April 2026",
+        "Free days Until 14 April 2026; after them your paid days go on",
         "Last moment of access 25 April 2026, 14:00 CEST",
-        "Refund €10.30 is kept for you: claim it on any day until 28 April 2026, 23:59 CEST",
+        "Refund €10.30 is kept for you: claim it on any day until 28 April 2026, 23:59 CEST; "
+        "claiming it ends what is left of access",
     ],
     ("stop_now", False): [
         "Without the last step Access ends on 11 April 2026, 14:00 CEST; nothing is refunded",

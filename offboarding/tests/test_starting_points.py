@@ -47,16 +47,16 @@ SENTENCES = {
         [
             "Nothing needs to be done This trial has no card, and nothing will be charged",
             "If you do nothing, everything stays on until 5 April 2026, 23:59 CEST; then access is off",
-            "your data is kept until 3 October 2026.",
+            "From that mail on your data is kept, until 3 October 2026.",
             "Leave when the trial ends Access ends with the trial: without the days of grace",
-            "Stop now You give up access until 5 April 2026.",
+            "Stop now You give up the access that you would have until 5 April 2026.",
         ],
         ["€", "Stop renewing", "refund", "If in doubt"],
     ),
     "trial over, in the days of grace": (
         [
             "If you do nothing, everything stays on until 5 April 2026, 23:59 CEST; then access is off",
-            "Leave when access ends Access ends on the same day as without it",
+            "Leave when access ends Access ends on the same day as if you did nothing, but we send",
             "Last day of access 5 April 2026, 23:59 CEST",
         ],
         ["€", "Stop renewing", "refund", "If in doubt", "when the trial ends"],
@@ -73,14 +73,14 @@ SENTENCES = {
         [
             "€29.00 back to your payment method",
             "Refund now, access to the end You get the money back and keep access",
-            "€29.00 can still come back to you: choose another way to leave until 11 April 2026, 14:00 CEST",
+            "€29.00 can still come back to you: choose “Refund now, access to the end” until 11 April 2026",
         ],
         ["Unpaid invoice", "Stop now", "Today’s refund stays yours"],
     ),
     "paid 20 days ago": (
         [
             "€10.30 back to your payment method",
-            "the free days run until 14 April 2026.",
+            "free days now, until 14 April 2026. After them your paid days go on until",
             "€10.30 is kept for you: claim it on any day until 28 April 2026, 23:59 CEST",
             "Stop now It ends once you confirm",
         ],
@@ -94,7 +94,7 @@ SENTENCES = {
     "past due, terms reduce it": (["€1.93 of €29.00 stays owed; only you can pay it"], ["is cancelled"]),
     "past due, terms keep it": (["€29.00 of €29.00 stays owed; only you can pay it"], ["is cancelled"]),
     "pause agreed": (
-        ["A pause is agreed on and has not begun. If you leave, charging will not resume"],
+        ["A pause is agreed on and has not begun. If you leave, nothing more is charged"],
         ["Paused already", "subscription is paused"],
     ),
     "pause begun": (["Paused already; it closes on", "Your subscription is paused"], ["€29.00"]),
@@ -181,6 +181,20 @@ def test_whoever_is_leaving_already_sees_how_it_stands(clock):
     assert page.status_code == 200
     assert "It is on record: nothing renews" in words(page)
     assert "Keep my subscription" in words(page)
+
+
+def test_what_is_on_record_is_not_asked_for_again_among_the_other_ways(clock):
+    account = paid_long_ago(clock)
+    browser = owners_browser(account)
+    choose(browser, account, "stop_renewing")
+
+    page = browser.get(reverse("leave", args=[account.public_id]), {"choose": "again"})
+
+    assert "Your choice so far Stop renewing" in words(page)
+    assert 'value="stop_now"' in page.content.decode()
+    assert 'value="stop_renewing"' not in page.content.decode()
+    assert "Back: keep my choice as it is" in words(page)
+    assert "Stay: back" not in words(page)
 
 
 def test_a_closed_account_is_left_already_though_the_provider_was_not_told_yet(clock):
@@ -423,7 +437,10 @@ def test_a_billing_member_may_leave_and_not_delete(clock):
     page = browser.get(reverse("leave", args=[account.public_id]))
 
     assert "close_delete" not in [choice["code"] for choice in page.context["choices"]]
-    assert "Only an owner of the account can have its data deleted" in words(page)
+    owner = account.members.get(role="owner").user
+    said = f"Only an owner of the account can have its data deleted: {owner.name or owner.email}."
+    assert said in words(page)
+    assert "One more person works in this account" in words(page)
     choose(browser, account, "stop_renewing")
     assert latest(account).declared_by == billing.user
 
@@ -575,7 +592,7 @@ def test_the_refund_that_stopping_the_renewal_leaves_open_is_paid_on_its_last_da
     confirm(browser, account)
     run_worker()
 
-    said = "€29.00 can still come back to you: choose another way to leave until 11 April 2026, 14:00 CEST"
+    said = "€29.00 can still come back to you: choose “Refund now, access to the end” until 11 April 2026"
     assert said in words(page)
     assert any(said in sent.body for sent in mail.outbox)
     assert refunded() == 2900

@@ -222,6 +222,17 @@ def test_free_days_stay_given_and_the_kept_refund_is_released(clock):
     assert refunded() == 0
 
 
+def test_the_undo_link_says_what_keeping_costs_and_what_lapses_with_it(clock):
+    account = paid_long_ago(clock)
+    choose(owners_browser(account), account, "stop_now")
+
+    page = situations.words(Client().get(undo_path(latest(account))))
+
+    assert "It then goes on at €29.00 a month; the next charge is on 11 April 2026." in page
+    assert "The refund of €10.30 is then no longer kept" in page
+    assert "Leave it as it is" in page
+
+
 def test_what_was_paid_out_cannot_be_undone(clock):
     account = situations.paid_lately(clock)
     browser = owners_browser(account)

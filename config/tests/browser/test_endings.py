@@ -16,7 +16,7 @@ def link_in(mail, kind):
 def test_who_stops_renewing_is_not_billed_again_and_undoes_it_from_the_mail(house, someone):
     email = "renew@example.com"
     person = someone(email).tab("Leave").press("Stop renewing")
-    person.until("Scheduled")
+    person.until("scheduled")
     said, on_record = person.words, house.subscription(email)["cancel_at_period_end"]
     mail = house.mail(email, "on record")
     stranger = someone().open(link_in(mail, "undo"))
@@ -72,7 +72,7 @@ def test_free_days_cost_no_refund(house, someone, later):
     person = someone(email).tab("Leave").press("Take the free days")
     person.press("Skip them and confirm").press("Confirm the free days")
     kept = person.figure(r"Your refund of (€[\d.]+) is kept")
-    person.until("Scheduled")
+    person.until("scheduled")
     later(days=6)
     person.tab("Leave").press("Claim, go on, or do nothing").press(f"Claim {kept}")
     receipt = someone().open(link_in(house.mail(email, "on record"), "receipt"))
