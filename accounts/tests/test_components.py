@@ -103,7 +103,7 @@ def test_a_choice_sends_its_code_and_what_it_was_given() -> None:
 
     assert '<input type="hidden" name="quote" value="abc">' in html
     assert 'name="ending" value="stop_now"' in html
-    assert 'class="button danger"' in html
+    assert 'class="button danger quiet"' in html
     assert "If in doubt" not in html
     assert html.index("Nothing is refunded.") < html.index("€0.00")
 
