@@ -6,9 +6,11 @@ statement; what is not ordinary is left as it was found, for `billing.dunning_sw
 """
 
 import datetime as dt
-from collections.abc import Sequence
-from typing import Any
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
+from django.db import connection
 from django.db.models import Exists, QuerySet
 
 from accounts import sets
@@ -20,13 +22,22 @@ from accounts.signals import access_changed
 from billing.dunning_rules import Step, after_step, dunning_day
 from billing.models import DunningCase
 
+#: A time zone, and a plan as it is stored.
+Plan = tuple[str, list[list[str]]]
 
-def left_after_step(cases: QuerySet[DunningCase], *, at: dt.datetime, **same: Any) -> tuple[str, sets.Sql]:
+
+class Held(NamedTuple):
+    """Accounts that are ours for the rest of the transaction, and the plans of what is due of them."""
+
+    accounts: list[int]
+    plans: list[Plan]
+
+
+def left_after_step(plans: Sequence[Plan], *, at: dt.datetime, **same: Any) -> tuple[str, sets.Sql]:
     """What to set once the step is taken, from a table `rest` by `zone` and by the plan as it was `seen`.
 
     `same` are columns that have one value in all of them.
     """
-    plans = list(cases.order_by().values_list("account__time_zone", "plan").distinct())
     left = [(zone, _left_of(plan, dunning_day(at, zone))) for zone, plan in plans]
     columns: dict[str, list[Any]] = {
         "plan": [[[step.key, step.day.isoformat()] for step in steps] for _zone, steps in left],
@@ -49,7 +60,8 @@ def _left_of(plan: list[list[str]], today: dt.date) -> tuple[Step, ...]:
 def go_on(taken: Sequence[int], step: str, *, at: dt.datetime, **same: Any) -> int:
     """Write what is left of each plan, unless it changed since it was read."""
     cases = DunningCase.objects.filter(pk__in=sets.keys(taken))
-    assigned, (left, params) = left_after_step(cases, at=at, **same)
+    plans = cases.order_by().values_list("account__time_zone", "plan").distinct()
+    assigned, (left, params) = left_after_step(list(plans), at=at, **same)
     chosen, chosen_params = cases.values("pk").query.sql_with_params()
     return sets.run(
         (
@@ -63,15 +75,40 @@ def go_on(taken: Sequence[int], step: str, *, at: dt.datetime, **same: Any) -> i
     )
 
 
-def take_plain_blocks(held: QuerySet[DunningCase], told: Exists, *, at: dt.datetime) -> list[int]:
-    """Freeze, write history and what is left, and owe the mail, in one statement of PostgreSQL.
+def hold_blocks(chunk: Iterable[int], *, at: dt.datetime) -> Held:
+    """Take these accounts, without those that somebody else holds, and read the plans of what is due.
 
-    `held` are due and their accounts are held; of these, those that were `told`. Returns the accounts that
-    were open until now.
+    One statement of PostgreSQL, which sees the plans as they were before it held anybody: `take_plain_blocks`
+    asks again whether they are still so.
     """
     sets.look_up_by_key()
-    assigned, (left, left_params) = left_after_step(held, at=at, blocked_at=at)
-    chosen, chosen_params = _chosen(held.filter(told))
+    sql = """
+        WITH held AS MATERIALIZED (
+            SELECT id, time_zone FROM accounts_account WHERE id IN (SELECT unnest(%s::bigint[]))
+            ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+        )
+        SELECT held.time_zone, one.plan, array_agg(held.id)
+        FROM held JOIN billing_dunningcase AS one ON one.account_id = held.id
+        WHERE one.status = 'open' AND one.next_step = 'block' AND one.next_at <= %s
+        GROUP BY held.time_zone, one.plan
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [sets.array(chunk), at])
+        rows = cursor.fetchall()
+    accounts = [pk for _zone, _plan, pks in rows for pk in pks]
+    return Held(accounts, [(zone, json.loads(plan)) for zone, plan, _pks in rows])
+
+
+def take_plain_blocks(held: Held, told: Exists, *, at: dt.datetime) -> list[int]:
+    """Freeze, write history and what is left, and owe the mail, in one statement of PostgreSQL.
+
+    Of what is due of the accounts held, those that were `told`. Returns who was open until now.
+    """
+    if not held.plans:
+        return []
+    assigned, (left, left_params) = left_after_step(held.plans, at=at, blocked_at=at)
+    due = DunningCase.objects.due(at).filter(next_step="block", account__in=sets.keys(held.accounts))
+    chosen, chosen_params = _chosen(due.filter(told))
     facts = {"reason": "unpaid"}
     row = Event(kind="account.frozen", actor=SYSTEM.actor, actor_ref=SYSTEM.ref, facts=facts, at=at)
     event, event_params = sets.insert_select(row, NUMBERED, ("FROM account", []))
@@ -85,9 +122,10 @@ def take_plain_blocks(held: QuerySet[DunningCase], told: Exists, *, at: dt.datet
         chosen AS MATERIALIZED ({chosen}),
         account AS (
             UPDATE accounts_account AS moved SET state = 'frozen', event_count = moved.event_count + 1
-            FROM chosen WHERE moved.id = chosen.account_id AND moved.state = ANY(%s)
-            RETURNING moved.id, moved.public_id, moved.event_count, chosen.id AS taken, chosen.invoice,
-                chosen.zone, chosen.seen
+            FROM chosen JOIN rest ON rest.seen = chosen.seen
+            WHERE moved.id = chosen.account_id AND moved.time_zone = rest.zone AND moved.state = ANY(%s)
+            RETURNING moved.id, moved.public_id, moved.event_count, moved.time_zone AS zone,
+                chosen.id AS taken, chosen.invoice, chosen.seen
         ),
         events AS ({event}),
         gone_on AS (
@@ -109,7 +147,6 @@ def take_plain_blocks(held: QuerySet[DunningCase], told: Exists, *, at: dt.datet
 def _chosen(cases: QuerySet[DunningCase]) -> sets.Sql:
     """One case for each account: another one waits for the next run."""
     rows = cases.order_by("account", "pk").distinct("account")
-    sql, params = rows.values_list(
-        "pk", "account_id", "invoice__provider_id", "account__time_zone", "plan"
-    ).query.sql_with_params()
-    return f"SELECT * FROM ({sql}) AS due(id, account_id, invoice, zone, seen)", list(params)  # noqa: S608
+    columns = rows.values_list("pk", "account_id", "invoice__provider_id", "plan")
+    sql, params = columns.query.sql_with_params()
+    return f"SELECT * FROM ({sql}) AS due(id, account_id, invoice, seen)", list(params)  # noqa: S608

@@ -21,7 +21,7 @@ from accounts.states import move_accounts
 from billing import dunning_ends
 from billing.dunning_attempts import attempt_cases
 from billing.dunning_dates import tell_again
-from billing.dunning_sets import go_on, take_plain_blocks
+from billing.dunning_sets import go_on, hold_blocks, take_plain_blocks
 from billing.models import DunningCase
 
 #: An attempt is a call at the provider anyway, and its rows are larger.
@@ -83,13 +83,17 @@ def _attempt(chunk: Sequence[int], *, at: dt.datetime) -> int:
 
 def _block(chunk: Sequence[int], *, at: dt.datetime) -> int:
     """Access has ended by its date; the state follows, and it is told."""
-    held = _hold(chunk, NextStep.BLOCK, at=at)
-    plain = take_plain_blocks(held, _told(at), at=at) if connection.vendor == "postgresql" else []
-    return len(plain) + (_block_any(held, at=at) if len(plain) < len(chunk) else 0)
+    plain: list[int] = []
+    if connection.vendor == "postgresql":
+        plain = take_plain_blocks(hold_blocks(chunk, at=at), _told(at), at=at)
+    taken = set(plain)
+    rest = [pk for pk in chunk if pk not in taken]
+    return len(plain) + (_block_any(rest, at=at) if rest else 0)
 
 
-def _block_any(held: QuerySet[DunningCase], *, at: dt.datetime) -> int:
+def _block_any(chunk: Sequence[int], *, at: dt.datetime) -> int:
     """The same for whatever is due, step by step."""
+    held = _hold(chunk, NextStep.BLOCK, at=at)
     taken = [row.pk for row in _freeze(_read(held, at=at), at=at)]
     go_on(taken, NextStep.BLOCK, at=at, blocked_at=at)
     owe_each("access_blocked", _mails_of(taken), at=at)
