@@ -91,7 +91,8 @@ def test_the_page_of_mails_is_cheap_and_says_when_each_comes(django_assert_max_n
     with django_assert_max_num_queries(15):
         text = support.get(page).content.decode()
 
-    assert "Your refund can still be claimed" in text
+    assert '<span class="desk-here">Mails</span>' in text
+    assert text.index("Your refund can still be claimed") < text.index("Welcome, with the terms")
     assert "Reminder" in text
     [claim] = [one for one in readable_kinds(account, at=clock.now()) if one.coming]
     assert claim.coming.at < start + dt.timedelta(days=3)
@@ -159,6 +160,7 @@ def test_what_could_not_be_sent_waits_on_the_first_page_until_a_person_has_seen_
 def test_the_rules_of_law_are_listed_with_what_nobody_verified():
     page = browser("support").get(reverse("admin:law")).content.decode()
 
+    assert '<span class="desk-here">Rules of law</span>' in page
     assert "es-ley-10-2025" in page
     assert "not verified" in page
     assert "Strict mode is on" in page
