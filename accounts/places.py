@@ -2,6 +2,7 @@
 
 import unicodedata
 import zoneinfo
+from collections import Counter
 from functools import lru_cache
 from typing import Final
 
@@ -59,6 +60,8 @@ def _zones(locale: str) -> Choices:
     known = Locale.parse(locale)
     codes = [code for code in zoneinfo.available_timezones() if code.partition("/")[0] in REGIONS]
     named = [(code, _zone_name(code, known)) for code in sorted(codes)]
+    often = Counter(name for _code, name in named)  # an account may still have the older of two codes
+    named = [(code, f"{name} ({code})" if often[name] > 1 else name) for code, name in named]
     return [("UTC", "UTC"), *sorted(named, key=_by_alphabet)]
 
 

@@ -7,11 +7,13 @@ uses that: a mailed code would be the weaker of the two.
 
 import datetime as dt
 import time
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from allauth.account.adapter import get_adapter
 from allauth.account.authentication import get_authentication_records
 from allauth.account.internal.flows.login import record_authentication
+from allauth.account.internal.flows.reauthentication import STATE_SESSION_KEY
+from allauth.core.exceptions import ReauthenticationRequired
 from allauth.mfa.utils import is_mfa_enabled
 from django.conf import settings
 from django.http import HttpRequest
@@ -32,6 +34,16 @@ def is_fresh(request: HttpRequest) -> bool:
     """Whether this session signed in or confirmed within ACCOUNT_REAUTHENTICATION_TIMEOUT seconds."""
     records = get_authentication_records(request, request.user)
     return bool(records) and time.time() - records[-1]["at"] < settings.ACCOUNT_REAUTHENTICATION_TIMEOUT
+
+
+def ask_who_it_is(request: HttpRequest) -> NoReturn:
+    """allauth's middleware asks; a form that was sent is kept and goes through afterwards.
+
+    One that was left at the question is forgotten as soon as a page is asked for: it is never sent later.
+    """
+    if request.method in ("GET", "HEAD"):
+        request.session.pop(STATE_SESSION_KEY, None)
+    raise ReauthenticationRequired
 
 
 def can_confirm_by_code(user: User) -> bool:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, Literal, ParamSpec, cast
 
-from allauth.core.exceptions import ReauthenticationRequired
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -13,7 +12,7 @@ from django.utils import timezone
 from accounts.access import Access
 from accounts.gate import access_of, is_way_out, turn_away
 from accounts.models import Account, Member, User
-from accounts.reauthentication import is_fresh
+from accounts.reauthentication import ask_who_it_is, is_fresh
 
 Role = Literal["member", "payer", "owner"]
 P = ParamSpec("P")
@@ -63,7 +62,7 @@ def reauthenticated(view: Scoped[P]) -> Scoped[P]:
     @wraps(view)
     def wrapped(request: "AccountRequest", /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         if not is_fresh(request):
-            raise ReauthenticationRequired  # allauth's middleware keeps the request and asks
+            ask_who_it_is(request)
         return view(request, *args, **kwargs)
 
     return cast("Scoped[P]", wrapped)

@@ -54,6 +54,11 @@ def is_tried_again(case: DunningCase, card_id: str) -> bool:
     return bool(card_id) and not (is_same and is_stuck)
 
 
+def waits_for_owner(case: DunningCase, card_id: str) -> bool:
+    """Whether the bank of the card on file, and of no other, wants its owner to confirm the payment."""
+    return bool(card_id) and card_id == case.card_id and declines.wants_customer(case.decline)
+
+
 def case_entries(
     case: DunningCase, zone: str, *, card_id: str, at: dt.datetime, is_payer: bool = True, url: str = ""
 ) -> list[CalendarEntry]:

@@ -7,7 +7,7 @@ from django.db.models import F, Q
 
 from accounts.events import SYSTEM
 from accounts.holds import Stretch
-from accounts.models import Account, Event
+from accounts.models import Account, Event, Terms
 from billing.dunning_rules import days_given_back
 from billing.models import DunningCase, Invoice, Subscription
 from billing.periods import add_local_days
@@ -77,11 +77,19 @@ def _paid(case: DunningCase, subscription: Subscription) -> list[Stretch]:
 
 
 def days_come_back_until(case: DunningCase, *, at: dt.datetime) -> dt.datetime | None:
-    """Before when a payment gives the days without access back, as it stands; None where it gives none."""
+    """Before when a payment gives the days without access back, as it stands; None where it gives none.
+
+    That is until the period is over, or until the terms end the subscription.
+    """
     subscription = case.invoice.subscription
     if subscription is None or subscription.renews_at is None or not case.is_running:
         return None
-    return None if subscription.renews_at <= at or is_ending(subscription) else subscription.renews_at
+    if subscription.renews_at <= at or is_ending(subscription):
+        return None
+    if DunningCase.objects.unpaid().filter(invoice__subscription=subscription).exclude(pk=case.pk).exists():
+        return None
+    ends = case.terms.dunning_end in (Terms.DunningEnd.CANCEL, Terms.DunningEnd.FREE_PLAN)
+    return min(subscription.renews_at, case.end_at) if ends else subscription.renews_at
 
 
 def days_just_given_back(subscription: Subscription) -> int:

@@ -14,7 +14,7 @@ from accounts.notices import Category
 from billing import declines
 from billing.card_expiry import AHEAD, about_renewal
 from billing.dunning_choice import can_choose_day, days_to_choose
-from billing.dunning_coming import is_tried_again, steps_ahead
+from billing.dunning_coming import is_tried_again, steps_ahead, waits_for_owner
 from billing.dunning_late import days_come_back_until
 from billing.dunning_rules import ATTEMPT
 from billing.models import Customer, DunningCase, Invoice, Payment
@@ -93,7 +93,8 @@ def about_case(case: DunningCase, *, at: dt.datetime) -> dict[str, Any]:
         "invoice": case.invoice,
         "plan": case.invoice.subscription.plan if case.invoice.subscription else None,
         "decline": declines.explain_decline(case.decline),
-        "wants_customer": declines.wants_customer(case.decline),
+        "wants_customer": waits_for_owner(case, card_id),
+        "is_about_card": card_id == case.card_id,
         "block_at": case.block_at,
         "end_at": case.end_at,
         "ahead": ahead,
@@ -237,7 +238,7 @@ KINDS = (
     NoticeKind(
         code="dunning_ended",
         title=_("We have stopped trying"),
-        why=_("Every attempt has failed; the mail says how it stands now."),
+        why=_("It is still unpaid at the end; the mail says how it stands now."),
         context=words,
         still_true=_is(Status.ENDED),
         topic="invoice",

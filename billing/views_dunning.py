@@ -25,9 +25,10 @@ from accounts.models import Event, Link
 from accounts.scope import AccountRequest, account_page
 from accounts.views import form_page
 from billing import checkout
-from billing.declines import explain_decline, wants_customer
+from billing.declines import explain_decline
 from billing.dunning_cases import case_of
 from billing.dunning_choice import choose_day, days_to_choose
+from billing.dunning_coming import waits_for_owner
 from billing.dunning_notices import about_case
 from billing.invoices import issued
 from billing.models import Customer, DunningCase, Invoice
@@ -101,13 +102,14 @@ def pay_link(request: HttpRequest, token: str) -> HttpResponse:
     """What is owed and for what, nothing else; looking at it changes nothing."""
     invoice = _invoice_of(token)
     case = DunningCase.objects.filter(invoice=invoice).first()
+    card_id = _card_on_file(invoice)
     context = {
         "invoice": invoice,
         "token": token,
         "plan": invoice.subscription.plan.name if invoice.subscription else "",
         "form": _form(request, token, invoice),
-        "has_card": _has_card(invoice),
-        "wants_customer": case is not None and wants_customer(case.decline),
+        "has_card": bool(card_id),
+        "wants_customer": case is not None and waits_for_owner(case, card_id),
     }
     return _private(render(request, "billing/pay_link.html", context))
 
@@ -184,8 +186,10 @@ def _invoice_of(token: str) -> Invoice:
     return get_object_or_404(rows, provider_id=link.subject)
 
 
-def _has_card(invoice: Invoice) -> bool:
-    return Customer.objects.filter(account=invoice.account, deleted_at=None).exclude(card_id="").exists()
+def _card_on_file(invoice: Invoice) -> str:
+    """The provider's id of it, or "" where there is none."""
+    rows = Customer.objects.filter(account=invoice.account, deleted_at=None)
+    return rows.values_list("card_id", flat=True).first() or ""
 
 
 def _form(request: HttpRequest, token: str, invoice: Invoice) -> dict[str, Any]:

@@ -24,7 +24,9 @@ from billing import checkout
 from billing.arrival import Arrival, what_arrived
 from billing.cards import start_card
 from billing.checkout import Checkout, PayOutcome
-from billing.declines import explain_decline, wants_customer
+from billing.declines import explain_decline
+from billing.dunning_choice import days_to_choose
+from billing.dunning_coming import waits_for_owner
 from billing.invoices import issued
 from billing.models import Customer, Invoice, Plan
 from billing.periods import period_end
@@ -129,7 +131,7 @@ def invoice_pay(request: AccountRequest, invoice_id: str) -> HttpResponse:
     """Pay an unpaid invoice: with the card on file, or with another."""
     account = request.account
     found = get_object_or_404(
-        issued(account).select_related("subscription__plan", "dunning_case"), provider_id=invoice_id
+        issued(account).select_related("subscription__plan", "dunning_case__terms"), provider_id=invoice_id
     )
     if found.status != Invoice.Status.OPEN:
         return redirect("invoice", account.public_id, found.number)
@@ -142,13 +144,16 @@ def invoice_pay(request: AccountRequest, invoice_id: str) -> HttpResponse:
         currency=found.currency,
     )
     case, customer = getattr(found, "dunning_case", None), _customer(request)
-    waits = case is not None and wants_customer(case.decline)
-    is_about_card = case is not None and case.card_id == (customer.card_id if customer else "")
+    card_id = customer.card_id if customer else ""
+    waits = case is not None and waits_for_owner(case, card_id)
+    if case is not None:
+        case.account = account
     context = {
         "invoice": found,
         "case": case,
         "wants_customer": waits,
-        "decline": explain_decline(case.decline) if case and is_about_card and not waits else None,
+        "decline": explain_decline(case.decline) if case and case.card_id == card_id and not waits else None,
+        "can_choose_day": case is not None and bool(days_to_choose(case, at=clock.now())),
         "customer": customer,
         "form": form,
     }

@@ -25,7 +25,7 @@ def way_to_pay(account: Account, member: Member, at: dt.datetime) -> Exit | None
     """
     if not member.may_pay or account.state == Account.State.CLOSED:
         return None
-    unpaid = Invoice.objects.unpaid().filter(account=account).select_related("dunning_case__terms").first()
+    unpaid = Invoice.objects.unpaid().filter(account=account).select_related("dunning_case").first()
     if unpaid is not None:
         return _invoice(account, unpaid, at)
     live = live_subscription(account)

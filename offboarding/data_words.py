@@ -20,7 +20,7 @@ from offboarding import retention
 from offboarding.completions import kept_until
 from offboarding.dates import data_and_the_step
 from offboarding.leaving_panel import latest_leaving
-from offboarding.models import Closure
+from offboarding.models import Closure, Ending
 from offboarding.standing import is_last_step_open
 
 
@@ -63,7 +63,8 @@ def data_facts(account: Account, member: Member, at: dt.datetime) -> dict[str, A
     leaving = None if closure else latest_leaving(account)
     if leaving is None or not leaving.is_open:
         return {"closure": closure}
-    step = data_and_the_step(leaving) if is_last_step_open(leaving, at=at) else ""
+    can_step = member.is_owner or (member.may_pay and leaving.ending != Ending.CLOSE_DELETE)
+    step = data_and_the_step(leaving) if can_step and is_last_step_open(leaving, at=at) else ""
     return {"closure": closure, "kept_until": kept_until(leaving), "data_and_step": step}
 
 

@@ -5,6 +5,7 @@ of the database.
 """
 
 import datetime as dt
+from dataclasses import replace
 
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -46,7 +47,8 @@ def refund_left_open(cancellation: Cancellation) -> LaterRefund | None:
     """Whoever only stopped the renewal can still choose the refund of that day, while access is on."""
     if not cancellation.is_open or cancellation.ending != Ending.STOP_RENEWING:
         return None
-    return later_refund(leaving_terms(cancellation.quote.terms), situation_of(cancellation.quote))
+    later = later_refund(leaving_terms(cancellation.quote.terms), situation_of(cancellation.quote))
+    return replace(later, until=min(later.until, cancellation.effective_at)) if later else None
 
 
 def is_free_time_first(cancellation: Cancellation) -> bool:

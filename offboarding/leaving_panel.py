@@ -38,7 +38,8 @@ def leaving_facts(account: Account, member: Member, at: dt.datetime) -> dict[str
     if cancellation is None or (not cancellation.is_open and account.state in Account.OPEN_STATES):
         return None
     standing = read_glance(cancellation, at=at)
-    if not cancellation.is_open and cancellation.confirmed_at and cancellation.quote.amount:
+    is_refunded = not cancellation.is_open and cancellation.confirmed_at and cancellation.quote.amount
+    if is_refunded and member.may_pay:  # the money is for payers alone
         standing = replace(standing, refunds=refunds_of(cancellation))
     return {
         "cancellation": cancellation,

@@ -289,6 +289,7 @@ def _show_confirmation(call: Call, cancellation: Cancellation, *, moved: bool = 
         title=wording.title_of(quote),
         facts=wording.facts_of(outcome, situation_of(quote)),
         lines=wording.explain(quote),
+        is_prorated=any(line["code"] == "line_unused" for line in quote.lines),
         why_none=wording.why_none(quote),
         outcome=outcome,
         is_deletion=cancellation.ending == Ending.CLOSE_DELETE,

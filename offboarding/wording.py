@@ -183,6 +183,8 @@ def _text_of_the_end(outcome: Outcome, facts: Situation, nothing: Nothing | None
     """Of stopping the renewal: what is charged until then, and what doing nothing would give."""
     if facts.start == Start.FREE:
         return _("Your account closes at the end of today.")
+    if facts.start == Start.TRIAL_OVER and nothing and nothing.data_until is None:
+        return _("Access ends on the day on which the free plan would begin if you did nothing.")
     if facts.start == Start.TRIAL_OVER:
         return _(
             "Access ends on the same day as if you did nothing, but we send no reminder. "
@@ -330,6 +332,8 @@ def keeping(cancellation: Cancellation) -> str:
         return _("It then goes on at %(price)s, charged from that moment on.") % {"price": price_words(plan)}
     facts = situation_of(cancellation.quote)
     if facts.start not in (Start.PAYING, Start.TRIAL_CARD) or facts.charging:
+        return ""
+    if plan.price_changes.standing().exists():  # a rise is planned anew for whoever stays
         return ""
     return _("It then goes on at %(price)s; the next charge is on %(day)s.") % {
         "price": price_words(plan),

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
-from allauth.core.exceptions import ReauthenticationRequired
 from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -25,7 +24,7 @@ from accounts import clock
 from accounts.errors import NotAllowed, WrongState
 from accounts.events import By
 from accounts.models import Account, Member, User
-from accounts.reauthentication import is_fresh
+from accounts.reauthentication import ask_who_it_is, is_fresh
 from accounts.rehearsal import rehearse
 from accounts.templatetags.terms_format import day, format_money
 
@@ -58,7 +57,7 @@ class CheapPaginator(RowPaginator):
 def require_fresh(request: HttpRequest) -> None:
     """What moves money or data, or speaks for a customer, wants the sign-in of the member of staff fresh."""
     if not is_fresh(request):
-        raise ReauthenticationRequired  # allauth's middleware keeps the request and asks
+        ask_who_it_is(request)
 
 
 def is_own(request: HttpRequest, row: Model) -> bool:

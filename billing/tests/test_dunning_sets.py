@@ -87,6 +87,19 @@ def test_what_is_left_is_worked_out_for_each_zone_and_plan():
     }
 
 
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="on SQLite it is done step by step")
+@pytest.mark.django_db
+def test_a_plan_that_changed_after_the_look_is_taken_step_by_step(monkeypatch):
+    make_world()
+    hold, swept = dunning_sweep.hold_blocks, left_behind(sweep_twice)
+    old = [("Europe/Madrid", [["block", "2000-01-01"], ["end", "2000-01-02"]])]
+    monkeypatch.setattr(
+        dunning_sweep, "hold_blocks", lambda chunk, *, at: hold(chunk, at=at)._replace(plans=old)
+    )
+
+    assert left_behind(sweep_twice) == swept
+
+
 @pytest.mark.skipif("connection.vendor != 'postgresql'", reason="on SQLite the transaction is the lock")
 @pytest.mark.django_db(transaction=True)
 def test_nobody_can_pay_between_the_look_and_the_freeze(monkeypatch):

@@ -100,7 +100,7 @@ def test_mail_page_and_history_name_the_new_day_and_it_is_charged_then(
     [
         (
             "en",
-            "pay nothing: if you pay before 11 May 2026, the next charge comes later by as many days.",
+            "cost nothing: if you pay before 11 May 2026, the next charge comes later by as many days.",
             "Only if the unpaid invoice is paid before; then later by as many days as access was off.",
         ),
         (
@@ -129,6 +129,15 @@ def test_it_is_not_promised_where_the_subscription_ends(noon):
     assert days_come_back_until(case, at=renews_at) is None
     Subscription.objects.filter(account=account).update(cancel_at=renews_at)
     assert days_come_back_until(the_case(account), at=at) is None
+
+
+def test_it_is_promised_only_until_the_terms_end_the_subscription(noon):
+    account = failing_account(noon, dunning_end="cancel")
+    pass_days(noon, account, 8)
+    case = the_case(account)
+
+    until = days_come_back_until(case, at=product_clock.now())
+    assert until == case.end_at < the_subscription(account).renews_at
 
 
 def test_news_that_comes_twice_moves_it_once(noon):

@@ -7,6 +7,7 @@ from django.core import mail
 from django.urls import reverse
 
 from accounts.models import Account, Event
+from accounts.tests.worlds import PASSWORD
 from billing.models import Instruction, Refund, Subscription
 from billing.periods import local_date
 from billing.tests.worlds import advance, control, run_worker
@@ -36,6 +37,24 @@ def test_two_clicks_stop_the_renewal_and_give_a_receipt(clock):
     assert cancellation.effective_at == subscription.period_end == subscription.cancel_at
     assert [m.subject for m in mail.outbox if cancellation.receipt_number in m.subject]
     assert not Refund.objects.exists()
+
+
+def test_a_step_that_was_left_at_the_question_who_it_is_is_not_taken_later(clock):
+    account = paying_account()
+    browser = owners_browser(account)
+    choose(browser, account, "stop_now")
+    url = reverse("leaving_confirm", args=[account.public_id, latest(account).public_id])
+    quote = latest(account).quote.public_id
+    session = browser.session
+    del session["account_authentication_methods"]  # a day ago
+    session.save()
+
+    browser.post(url, {"quote": quote})
+    asked = browser.get(url)["Location"]
+    page = browser.post(asked, {"password": PASSWORD}, follow=True)
+
+    assert 'name="quote"' in page.content.decode()
+    assert latest(account).confirmed_at is None
 
 
 def test_stopping_renewal_ends_access_on_the_date_of_the_receipt(clock):
