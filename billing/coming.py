@@ -97,7 +97,9 @@ def _charges(row: Subscription, url: str, case: DunningCase | None) -> Iterable[
     first = row.status == Subscription.Status.TRIALING and row.first_paid_at is None
     sentence = _("First charge for %(plan)s: %(amount)s") if first else _("%(plan)s renews: %(amount)s")
     why = _("The price of your plan, before tax, discounts and credit.")
-    if waits:
+    if waits and case is not None and case.blocked_at is not None:
+        why = _("Only if the unpaid invoice is paid before; then later by as many days as access was off.")
+    elif waits:
         why = _("Only if the unpaid invoice is paid before.")
     yield CalendarEntry(at=when, text=sentence % {"plan": row.plan.name, "amount": amount}, why=why, url=url)
 

@@ -329,13 +329,15 @@ def keeping(cancellation: Cancellation) -> str:
     if plan is None or plan.is_free:
         return ""
     if of_itself(cancellation.via):
-        return _("It then goes on at %(price)s, charged from that moment on.") % {"price": price_words(plan)}
+        return _("If you do, it goes on at %(price)s, charged from that moment on.") % {
+            "price": price_words(plan)
+        }
     facts = situation_of(cancellation.quote)
     if facts.start not in (Start.PAYING, Start.TRIAL_CARD) or facts.charging:
         return ""
     if plan.price_changes.standing().exists():  # a rise is planned anew for whoever stays
         return ""
-    return _("It then goes on at %(price)s; the next charge is on %(day)s.") % {
+    return _("If you do, it goes on at %(price)s; the next charge is on %(day)s.") % {
         "price": price_words(plan),
         "day": day(cancellation.effective_at),
     }

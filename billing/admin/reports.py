@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import clock
 from accounts.admin.base import ReadOnlyAdmin
+from accounts.places import zone_words
 from billing.admin.money import MoneyMixin
 from billing.models import (
     RefundMovement,
@@ -74,7 +75,7 @@ class MovementAdmin(MoneyMixin, ReadOnlyAdmin[RefundMovement]):
             "title": _("Reports"),
             "form": form,
             "found": found,
-            "zone": company_zone(),
+            "zone": zone_words(company_zone()),
         }
         return TemplateResponse(request, "admin/desk/reports.html", context)
 

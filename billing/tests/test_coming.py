@@ -97,6 +97,9 @@ def test_a_renewal_after_the_end_is_said_to_depend_on_the_payment():
     renewal = next(e for e in what_comes_next(account, member, at=NOON) if str(e.text) == RENEWS)
 
     assert str(renewal.why) == "Only if the unpaid invoice is paid before."
+    DunningCase.objects.update(blocked_at=NOON)
+    renewal = next(e for e in what_comes_next(account, member, at=NOON) if str(e.text) == RENEWS)
+    assert str(renewal.why).endswith("before; then later by as many days as access was off.")
 
 
 @pytest.mark.parametrize("is_free", [False, True])

@@ -228,7 +228,7 @@ def test_the_undo_link_says_what_keeping_costs_and_what_lapses_with_it(clock):
 
     page = situations.words(Client().get(undo_path(latest(account))))
 
-    assert "It then goes on at €29.00 a month; the next charge is on 11 April 2026." in page
+    assert "If you do, it goes on at €29.00 a month; the next charge is on 11 April 2026." in page
     assert "The refund of €10.30 is then no longer kept" in page
     assert "Leave it as it is" in page
 

@@ -85,5 +85,5 @@ def test_it_is_kept_by_whoever_sees_it_in_time_and_the_mail_says_why(noon):
     assert "None of our mails about the next charge arrived." in receipt
     assert "What was chosen" not in receipt
     assert received.startswith("It ends by itself.")
-    assert "It then goes on at €29.00 a month" in undo
+    assert "If you do, it goes on at €29.00 a month" in undo
     assert (trial.cancel_at, trial.status) == (None, "trialing")
